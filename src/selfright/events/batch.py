@@ -1,0 +1,259 @@
+"""Runs and outcomes as columns: the form in which they travel from the door on.
+
+A batch is immutable by convention: whoever holds one may keep it. Numeric columns are
+int64 in exact units, so that sums do not depend on the order in which they are taken;
+-1 is "not reported" (every quantity is non-negative). Text columns are lists with None
+where nothing was reported.
+
+``seq`` orders the rows of an intake among runs, outcomes and acts; the log replaces it
+by the offsets it assigns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from selfright.events.record import AnyAct
+
+Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Texts = list[str | None]
+
+MISSING: Final = -1
+Q32: Final = 1 << 32  # scores are stored as multiples of 2^-32
+NANO_PER_USD: Final = 1_000_000_000
+KIB_PER_MB: Final = 1024
+US_PER_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Row-wise view of a set of equal-long columns; the subclasses name them."""
+
+    seq: Ints
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def take(self, index: Ints | Bools | slice) -> Self:
+        """Return the rows that ``index`` (positions, mask or slice) selects, in its order."""
+        if isinstance(index, slice):
+            return self._map(lambda column: column[index])
+        positions = np.flatnonzero(index) if index.dtype == np.bool_ else index
+        listed = positions.tolist()
+        return self._map(
+            lambda column: (
+                column[positions]
+                if isinstance(column, np.ndarray)
+                else [column[i] for i in listed]
+            )
+        )
+
+    def numbered(self, seq: Ints) -> Self:
+        """Return the same rows with other sequence numbers."""
+        return replace(self, seq=seq)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return plain tuples without ``seq``, the stored form; ``from_rows`` reverses it."""
+        columns = [
+            column.tolist() if isinstance(column, np.ndarray) else column
+            for column in self._columns()[1:]
+        ]
+        return list(zip(*columns, strict=True))
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[Any]], seq: Ints) -> Self:
+        """Return the batch of stored rows. Costs about 1 us a row."""
+        names = cls.__dataclass_fields__
+        if not rows:
+            return cls.empty()
+        columns = list(zip(*rows, strict=True))
+        values: list[Any] = [seq]
+        for (name, spec), column in zip(list(names.items())[1:], columns, strict=True):
+            dtype = spec.metadata.get("dtype")
+            values.append(list(column) if dtype is None else np.array(column, dtype=dtype))
+            del name
+        return cls(*values)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return a batch without rows."""
+        values = []
+        for spec in fields(cls):
+            dtype = spec.metadata.get("dtype")
+            values.append([] if dtype is None else np.empty(0, dtype=dtype))
+        return cls(*values)
+
+    @classmethod
+    def concat(cls, batches: Iterable[Self]) -> Self:
+        """Return all rows, batch after batch."""
+        parts = [batch for batch in batches if len(batch)]
+        if not parts:
+            return cls.empty()
+        if len(parts) == 1:
+            return parts[0]
+        values: list[Any] = []
+        for column in zip(*(part._columns() for part in parts), strict=True):
+            if isinstance(column[0], np.ndarray):
+                values.append(np.concatenate(column))
+            else:
+                values.append([item for part in column for item in part])
+        return cls(*values)
+
+    def _columns(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+    def _map(self, change: Any) -> Self:
+        return type(self)(*(change(column) for column in self._columns()))
+
+
+def _ints() -> Any:
+    return field(metadata={"dtype": np.int64})
+
+
+@dataclass(frozen=True, slots=True)
+class RunBatch(_Columns):
+    """Runs as columns. Field for field what ``AgentRun`` says, in exact units."""
+
+    seq: Ints = _ints()
+    run_id: list[str]
+    agent_name: list[str]
+    agent_type: list[str]
+    status: Ints = field(metadata={"dtype": np.int8})
+    ts_us: Ints = _ints()
+    duration_us: Ints = _ints()
+    tokens: Ints = _ints()  # in + out where only the parts were given
+    tokens_in: Ints = _ints()
+    tokens_out: Ints = _ints()
+    api_calls: Ints = _ints()
+    cost_nano_usd: Ints = _ints()
+    memory_kib: Ints = _ints()
+    cpu_us: Ints = _ints()
+    retry_count: Ints = _ints()
+    quality_q32: Ints = _ints()
+    confidence_q32: Ints = _ints()
+    error_type: Texts
+    task_id: Texts
+    task_type: Texts
+    decision_id: Texts
+    agent_version: Texts
+    parent_run_id: Texts
+    session_id: Texts
+    route: Texts
+    context: list[dict[str, Any] | None]
+    config: list[dict[str, Any] | None]
+    metadata: list[dict[str, Any] | None]
+    ts_given: Bools = field(metadata={"dtype": np.bool_})  # False: the time of arrival
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeBatch(_Columns):
+    """Outcomes as columns, scored. The columns from ``run`` on are filled by the log.
+
+    ``run``       the joined run as a stored row of ``RunBatch``, None while unmatched
+    ``primary``   of several feedback sources on one run, the newest: the learners' reward
+    ``fresh``     False for a row that only replaces an earlier one (a correction, a later
+                  join): detectors must not count it again
+    """
+
+    seq: Ints = _ints()
+    agent_name: list[str]
+    run_id: Texts
+    task_id: Texts
+    ts_us: Ints = _ints()
+    score_q32: Ints = _ints()
+    feedback_source: list[str]
+    outcome_id: Texts
+    predicted: list[Any]
+    actual: list[Any]
+    metadata: list[dict[str, Any] | None]
+    ts_given: Bools = field(metadata={"dtype": np.bool_})
+    run: list[tuple[Any, ...] | None]
+    primary: Bools = field(metadata={"dtype": np.bool_})
+    fresh: Bools = field(metadata={"dtype": np.bool_})
+
+
+RUN_COLUMNS: Final = tuple(RunBatch.__dataclass_fields__)[1:]
+OUTCOME_COLUMNS: Final = tuple(OutcomeBatch.__dataclass_fields__)[1:]
+# Position of each field within a stored row, e.g. ``row[RUN_FIELD["task_type"]]``.
+RUN_FIELD: Final = {name: position for position, name in enumerate(RUN_COLUMNS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What came in together and shall be kept together. ``seq`` orders rows across kinds.
+
+    ``acts`` are pairs of sequence number and record.
+    """
+
+    runs: RunBatch
+    outcomes: OutcomeBatch
+    acts: tuple[tuple[int, AnyAct], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self.outcomes) + len(self.acts)
+
+    @classmethod
+    def of(
+        cls,
+        runs: RunBatch | None = None,
+        outcomes: OutcomeBatch | None = None,
+        acts: Iterable[AnyAct] = (),
+    ) -> Intake:
+        """Return an intake; acts given bare are ordered behind the rows."""
+        runs = RunBatch.empty() if runs is None else runs
+        outcomes = OutcomeBatch.empty() if outcomes is None else outcomes
+        first = len(runs) + len(outcomes)
+        return cls(runs, outcomes, tuple((first + i, act) for i, act in enumerate(acts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the log kept of an intake: rows with offsets in ``seq``, duplicates left out.
+
+    ``retracted_*`` are rows of earlier commits, as they stood, that rows here replace
+    (a corrected outcome, a finished pending run, an outcome that joined a run later).
+    To take a commit into account: subtract the retracted rows, add the others.
+
+    Attributes
+    ----------
+    first_offset, next_offset
+        The half-open range of offsets this commit covers.
+    log_time_us
+        The log's own time: never earlier than that of the commit before.
+    """
+
+    first_offset: int
+    next_offset: int
+    log_time_us: int
+    runs: RunBatch
+    outcomes: OutcomeBatch
+    acts: tuple[tuple[int, AnyAct], ...]
+    retracted_runs: RunBatch
+    retracted_outcomes: OutcomeBatch
+
+    def split(self, offset: int) -> tuple[Commit, Commit]:
+        """Return the part before ``offset`` and the part from it on.
+
+        A retracted row goes with the part that holds its replacement: its ``seq`` is
+        the replacement's offset.
+        """
+        before = {
+            name: getattr(self, name).take(getattr(self, name).seq < offset)
+            for name in ("runs", "outcomes", "retracted_runs", "retracted_outcomes")
+        }
+        after = {
+            name: getattr(self, name).take(getattr(self, name).seq >= offset)
+            for name in ("runs", "outcomes", "retracted_runs", "retracted_outcomes")
+        }
+        head = tuple(pair for pair in self.acts if pair[0] < offset)
+        return (
+            Commit(self.first_offset, offset, self.log_time_us, acts=head, **before),
+            Commit(offset, self.next_offset, self.log_time_us, acts=self.acts[len(head) :], **after),
+        )

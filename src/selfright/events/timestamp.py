@@ -1,0 +1,54 @@
+"""Time at the edges: what users write, as int microseconds UTC, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from selfright.errors import InvalidEventError
+
+US_PER_S: Final = 1_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE_US: Final = timedelta(microseconds=1)
+# 1970-01-01 .. 2262-01-01: beyond it 64-bit nanoseconds, which other systems use, overflow.
+_MAX_US: Final = 9_214_646_400 * US_PER_S
+
+_ACCEPTED: Final = "must be a datetime, RFC 3339 text or seconds since 1970-01-01, before 2262"
+
+
+def parse(value: datetime | str | float, field: str = "timestamp") -> int:
+    """Return ``value`` as microseconds since the epoch, UTC.
+
+    A naive datetime is UTC. Raises ``InvalidEventError`` naming ``field`` where the
+    value is no time, is not finite or lies outside 1970..2261.
+    """
+    ts_us: float
+    if isinstance(value, datetime):
+        ts_us = _from_datetime(value)
+    elif isinstance(value, str):
+        try:
+            ts_us = _from_datetime(datetime.fromisoformat(value))
+        except ValueError:
+            raise InvalidEventError(field, value, _ACCEPTED) from None
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        ts_us = value * US_PER_S
+    else:
+        raise InvalidEventError(field, value, _ACCEPTED)
+    if not 0 <= ts_us <= _MAX_US:  # also refuses NaN
+        raise InvalidEventError(field, value, _ACCEPTED)
+    return round(ts_us)
+
+
+def iso(ts_us: int) -> str:
+    """Return RFC 3339 text in UTC with microseconds, e.g. ``2026-01-02T03:04:05.000006Z``."""
+    return to_datetime(ts_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def to_datetime(ts_us: int) -> datetime:
+    """Return an aware datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=ts_us)
+
+
+def _from_datetime(value: datetime) -> int:
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _ONE_US
