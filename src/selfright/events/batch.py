@@ -11,19 +11,28 @@ by the offsets it assigns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from selfright.events.record import AnyAct
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Codes = np.ndarray[tuple[int], np.dtype[np.int8]]
 Texts = list[str | None]
+Column = Any  # one of the above: a batch handles its columns alike
+
+# The annotation of a column decides how it is held; whatever is not here is a list.
+_DTYPES: Final[dict[object, type[np.generic]]] = {
+    "Ints": np.int64,
+    "Codes": np.int8,
+    "Bools": np.bool_,
+}
 
 MISSING: Final = -1
 Q32: Final = 1 << 32  # scores are stored as multiples of 2^-32
@@ -70,25 +79,20 @@ class _Columns:
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[Any]], seq: Ints) -> Self:
         """Return the batch of stored rows. Costs about 1 us a row."""
-        names = cls.__dataclass_fields__
         if not rows:
             return cls.empty()
-        columns = list(zip(*rows, strict=True))
-        values: list[Any] = [seq]
-        for (name, spec), column in zip(list(names.items())[1:], columns, strict=True):
-            dtype = spec.metadata.get("dtype")
+        values: list[Column] = [seq]
+        for spec, column in zip(fields(cls)[1:], zip(*rows, strict=True), strict=True):
+            dtype = _DTYPES.get(spec.type)
             values.append(list(column) if dtype is None else np.array(column, dtype=dtype))
-            del name
         return cls(*values)
 
     @classmethod
     def empty(cls) -> Self:
         """Return a batch without rows."""
-        values = []
-        for spec in fields(cls):
-            dtype = spec.metadata.get("dtype")
-            values.append([] if dtype is None else np.empty(0, dtype=dtype))
-        return cls(*values)
+        dtypes = [_DTYPES.get(spec.type) for spec in fields(cls)]
+        columns: list[Column] = [[] if dtype is None else np.empty(0, dtype) for dtype in dtypes]
+        return cls(*columns)
 
     @classmethod
     def concat(cls, batches: Iterable[Self]) -> Self:
@@ -98,7 +102,7 @@ class _Columns:
             return cls.empty()
         if len(parts) == 1:
             return parts[0]
-        values: list[Any] = []
+        values: list[Column] = []
         for column in zip(*(part._columns() for part in parts), strict=True):
             if isinstance(column[0], np.ndarray):
                 values.append(np.concatenate(column))
@@ -106,38 +110,34 @@ class _Columns:
                 values.append([item for part in column for item in part])
         return cls(*values)
 
-    def _columns(self) -> list[Any]:
+    def _columns(self) -> list[Column]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
-    def _map(self, change: Any) -> Self:
+    def _map(self, change: Callable[[Column], Column]) -> Self:
         return type(self)(*(change(column) for column in self._columns()))
-
-
-def _ints() -> Any:
-    return field(metadata={"dtype": np.int64})
 
 
 @dataclass(frozen=True, slots=True)
 class RunBatch(_Columns):
     """Runs as columns. Field for field what ``AgentRun`` says, in exact units."""
 
-    seq: Ints = _ints()
+    seq: Ints
     run_id: list[str]
     agent_name: list[str]
     agent_type: list[str]
-    status: Ints = field(metadata={"dtype": np.int8})
-    ts_us: Ints = _ints()
-    duration_us: Ints = _ints()
-    tokens: Ints = _ints()  # in + out where only the parts were given
-    tokens_in: Ints = _ints()
-    tokens_out: Ints = _ints()
-    api_calls: Ints = _ints()
-    cost_nano_usd: Ints = _ints()
-    memory_kib: Ints = _ints()
-    cpu_us: Ints = _ints()
-    retry_count: Ints = _ints()
-    quality_q32: Ints = _ints()
-    confidence_q32: Ints = _ints()
+    status: Codes
+    ts_us: Ints
+    duration_us: Ints
+    tokens: Ints  # in + out where only the parts were given
+    tokens_in: Ints
+    tokens_out: Ints
+    api_calls: Ints
+    cost_nano_usd: Ints
+    memory_kib: Ints
+    cpu_us: Ints
+    retry_count: Ints
+    quality_q32: Ints
+    confidence_q32: Ints
     error_type: Texts
     task_id: Texts
     task_type: Texts
@@ -149,7 +149,7 @@ class RunBatch(_Columns):
     context: list[dict[str, Any] | None]
     config: list[dict[str, Any] | None]
     metadata: list[dict[str, Any] | None]
-    ts_given: Bools = field(metadata={"dtype": np.bool_})  # False: the time of arrival
+    ts_given: Bools  # False: the time of arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,21 +162,21 @@ class OutcomeBatch(_Columns):
                   join): detectors must not count it again
     """
 
-    seq: Ints = _ints()
+    seq: Ints
     agent_name: list[str]
     run_id: Texts
     task_id: Texts
-    ts_us: Ints = _ints()
-    score_q32: Ints = _ints()
+    ts_us: Ints
+    score_q32: Ints
     feedback_source: list[str]
     outcome_id: Texts
     predicted: list[Any]
     actual: list[Any]
     metadata: list[dict[str, Any] | None]
-    ts_given: Bools = field(metadata={"dtype": np.bool_})
+    ts_given: Bools
     run: list[tuple[Any, ...] | None]
-    primary: Bools = field(metadata={"dtype": np.bool_})
-    fresh: Bools = field(metadata={"dtype": np.bool_})
+    primary: Bools
+    fresh: Bools
 
 
 RUN_COLUMNS: Final = tuple(RunBatch.__dataclass_fields__)[1:]

@@ -97,7 +97,7 @@ class Act(Struct, frozen=True, kw_only=True, tag_field="act"):
     ts_us: int
 
 
-class Decision(Act, tag="decision"):
+class Decision(Act, frozen=True, kw_only=True, tag="decision"):
     """An arm was chosen. ``probability`` is the exact propensity of the choice."""
 
     model_type: str
@@ -111,7 +111,7 @@ class Decision(Act, tag="decision"):
     context: Attributes | None = None
 
 
-class RetrainRequested(Act, tag="retrain_requested"):
+class RetrainRequested(Act, frozen=True, kw_only=True, tag="retrain_requested"):
     """A retraining was asked for; ``act_id`` is its retrain id.
 
     ``causes`` says which rules, agents and values asked; ``agents`` which agents the
@@ -149,7 +149,7 @@ class GateRecord(Struct, frozen=True, kw_only=True):
     level: float = 0.01
 
 
-class RetrainFinished(Act, tag="retrain_finished"):
+class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
     """What became of a retraining; ``act_id`` is ``<retrain_id>:<state>``.
 
     ``pending`` is followed by ``done`` when the gate has decided.
@@ -174,7 +174,7 @@ class RetrainFinished(Act, tag="retrain_finished"):
     error: str | None = None
 
 
-class ModelAdopted(Act, tag="model_adopted"):
+class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):
     """From here on ``version`` serves, and why."""
 
     model_type: str
@@ -185,7 +185,7 @@ class ModelAdopted(Act, tag="model_adopted"):
     adopted_by: str = "selfright"
 
 
-class AlertTransition(Act, tag="alert_transition"):
+class AlertTransition(Act, frozen=True, kw_only=True, tag="alert_transition"):
     """An alert changed state. The whole evaluation stands in ``details``."""
 
     alert_id: str
@@ -197,7 +197,7 @@ class AlertTransition(Act, tag="alert_transition"):
     details: dict[str, Any]
 
 
-class OperatorAct(Act, tag="operator"):
+class OperatorAct(Act, frozen=True, kw_only=True, tag="operator"):
     """Somebody decided: acknowledge, mute, rollback, promote, accept as normal, retire."""
 
     verb: Literal["acknowledge", "mute", "rollback", "promote", "accept_as_normal", "retire"]
@@ -206,7 +206,7 @@ class OperatorAct(Act, tag="operator"):
     by: str = "operator"
 
 
-class SettingsApplied(Act, tag="settings"):
+class SettingsApplied(Act, frozen=True, kw_only=True, tag="settings"):
     """These settings hold from here on: a replay of the log uses what held then."""
 
     settings: dict[str, Any]

@@ -34,18 +34,21 @@ DECIDED: Final = frozenset(
 ERRORS: Final = frozenset({RunStatus.FAILURE, RunStatus.TIMEOUT})
 
 # What other systems call the same thing. Matched after lower-casing.
-ALIASES: Final[dict[str, RunStatus]] = {
-    **{status.word: status for status in RunStatus},
-    "ok": RunStatus.SUCCESS,
-    "completed": RunStatus.SUCCESS,
-    "complete": RunStatus.SUCCESS,
-    "succeeded": RunStatus.SUCCESS,
-    "error": RunStatus.FAILURE,
-    "failed": RunStatus.FAILURE,
-    "fail": RunStatus.FAILURE,
-    "timed_out": RunStatus.TIMEOUT,
-    "canceled": RunStatus.CANCELLED,
-    "running": RunStatus.PENDING,
+ALIASES: Final[dict[str, int]] = {
+    **{status.word: int(status) for status in RunStatus},
+    "ok": int(RunStatus.SUCCESS),
+    "completed": int(RunStatus.SUCCESS),
+    "complete": int(RunStatus.SUCCESS),
+    "succeeded": int(RunStatus.SUCCESS),
+    "error": int(RunStatus.FAILURE),
+    "failed": int(RunStatus.FAILURE),
+    "fail": int(RunStatus.FAILURE),
+    "timed_out": int(RunStatus.TIMEOUT),
+    "canceled": int(RunStatus.CANCELLED),
+    "running": int(RunStatus.PENDING),
 }
 
 ACCEPTED: Final = ", ".join(status.word for status in RunStatus)
+
+# What a look-up among the aliases answers for a word that is none of them.
+UNKNOWN: Final = -1

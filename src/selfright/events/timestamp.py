@@ -30,7 +30,7 @@ def parse(value: datetime | str | float, field: str = "timestamp") -> int:
             ts_us = _from_datetime(datetime.fromisoformat(value))
         except ValueError:
             raise InvalidEventError(field, value, _ACCEPTED) from None
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif not isinstance(value, bool) and isinstance(value, (int, float)):
         ts_us = value * US_PER_S
     else:
         raise InvalidEventError(field, value, _ACCEPTED)

@@ -1,0 +1,290 @@
+"""One frozen settings tree: every number an operator may turn stands here and nowhere else.
+
+A value comes from, strongest first: a command line flag, the environment
+(``SELFRIGHT__SECTION__KEY``), the file ``selfright.toml``, the default below.
+``Loaded.origin`` says which of them won. The description of each field is what
+``selfright config show`` and the documentation print.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from selfright.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+ENVIRONMENT_PREFIX: Final = "SELFRIGHT__"
+FILE_NAME: Final = "selfright.toml"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: frozen, and a misspelt key is an error."""
+
+
+class Thresholds(Section, frozen=True, kw_only=True):
+    """When an agent is worse than wanted."""
+
+    success_rate_min: Annotated[float, Meta(ge=0, le=1, description="lowest share of decided runs that succeed")] = 0.80
+    error_rate_max: Annotated[float, Meta(ge=0, le=1, description="highest share of decided runs that fail or time out")] = 0.15
+    accuracy_min: Annotated[float, Meta(ge=0, le=1, description="lowest mean accuracy against real outcomes")] = 0.70
+    latency_p95_max_ms: Annotated[float, Meta(gt=0, description="highest 95th percentile of a run's duration, ms")] = 5000.0
+    cost_per_task_max: Annotated[float, Meta(gt=0, description="highest mean cost of a run, USD")] = 1.0
+    memory_max_mb: Annotated[float, Meta(gt=0, description="highest mean memory of a run, MB")] = 1024.0
+    token_per_task_max: Annotated[float, Meta(gt=0, description="highest mean tokens of a run")] = 5000.0
+
+
+class Windows(Section, frozen=True, kw_only=True):
+    """Over which time metrics and rules look."""
+
+    window_minutes: Annotated[int, Meta(ge=1, le=10_080, description="rolling window of metrics and rules, minutes")] = 60
+    horizon_minutes: Annotated[int, Meta(ge=1, le=44_640, description="how far back minute by minute figures are kept")] = 1440
+    max_agents: Annotated[int, Meta(ge=2, le=1_000_000, description="agents told apart; the rest share _other")] = 10_000
+    min_outcomes: Annotated[int, Meta(ge=1, description="fewest outcomes a rule judges by")] = 20
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """How events are kept."""
+
+    memory_events: Annotated[int, Meta(ge=1, description="events a log in memory keeps")] = 100_000
+    retention_events: Annotated[int, Meta(ge=1, description="events a log on disk keeps")] = 10_000_000
+    retention_days: Annotated[float, Meta(gt=0, description="days a log on disk keeps events")] = 90.0
+    flush_rows: Annotated[int, Meta(ge=1, description="rows that end the wait of a group commit")] = 500
+    flush_ms: Annotated[float, Meta(ge=0, description="longest wait of a group commit, ms")] = 10.0
+    queue_rows: Annotated[int, Meta(ge=1, description="rows that may wait before callers are told to slow down")] = 100_000
+    checkpoint_events: Annotated[int, Meta(ge=1, description="events between two checkpoints of the state")] = 50_000
+    checkpoint_s: Annotated[float, Meta(gt=0, description="seconds between two checkpoints of the state")] = 30.0
+
+
+class Trigger(Section, frozen=True, kw_only=True):
+    """When a retraining starts by itself."""
+
+    confidence: Annotated[float, Meta(gt=0.5, lt=1, description="probability beyond the threshold that starts an incremental retraining")] = 0.95
+    judged_outcomes: Annotated[int, Meta(ge=20, le=10_000, description="newest outcomes that probability is computed on")] = 200
+    cooldown_s: Annotated[float, Meta(ge=0, description="seconds between two attempts; doubles per rejection")] = 300.0
+    cooldown_max_s: Annotated[float, Meta(ge=0, description="longest cooldown, seconds")] = 3600.0
+    new_outcomes: Annotated[int, Meta(ge=1, description="new outcomes between two attempts")] = 100
+    daily_budget: Annotated[int, Meta(ge=1, description="automatic attempts per model type in 24 h")] = 24
+    breaker_rejections: Annotated[int, Meta(ge=1, description="rejections in 24 h that open the breaker")] = 3
+    breaker_hours: Annotated[float, Meta(gt=0, description="hours the breaker stays open")] = 6.0
+    incremental_before_full: Annotated[int, Meta(ge=1, description="incremental attempts without effect before a full one")] = 2
+
+
+class Gate(Section, frozen=True, kw_only=True):
+    """When a retrained model may serve."""
+
+    level: Annotated[float, Meta(gt=0, lt=0.5, description="expected share of harmful challengers promoted")] = 0.01
+    max_outcomes: Annotated[int, Meta(ge=20, description="affected outcomes after which the gate ends inconclusive")] = 500
+    max_hours: Annotated[float, Meta(gt=0, description="hours after which the gate ends inconclusive")] = 24.0
+    emergency: Annotated[bool, Meta(description="let an automatic incremental version serve while the gate watches it")] = True
+
+
+class Learn(Section, frozen=True, kw_only=True):
+    """What the models learn from."""
+
+    strategy: Annotated[Literal["bayesian", "exponential", "moving_average", "gradient"], Meta(description="how evidence is forgotten")] = "bayesian"
+    incremental_outcomes: Annotated[int, Meta(ge=1, le=10_000, description="newest outcomes per affected agent an incremental retraining learns from")] = 100
+    full_outcomes: Annotated[int, Meta(ge=1, description="newest runs a full retraining learns from")] = 10_000
+    w_success: Annotated[float, Meta(ge=0, description="reward per success or point of accuracy")] = 1.0
+    w_cost: Annotated[float, Meta(ge=0, description="reward lost per USD")] = 0.0
+    w_latency: Annotated[float, Meta(ge=0, description="reward lost per second")] = 0.0
+    cost_bound_usd: Annotated[float, Meta(gt=0, description="declared highest cost of a run, scales the reward")] = 1.0
+    latency_bound_s: Annotated[float, Meta(gt=0, description="declared longest duration of a run, scales the reward")] = 60.0
+    seed: Annotated[int, Meta(ge=0, description="seed of the exploration")] = 0
+    keep_versions: Annotated[int, Meta(ge=2, description="versions kept per model")] = 100
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """Where the service listens and what it accepts."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on; only loopback without keys")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="port to listen on; 0 chooses a free one")] = 8000
+    data_dir: Annotated[str, Meta(min_length=1, description="directory of the log and the models")] = "./selfright-data"
+    allowed_hosts: Annotated[list[str], Meta(description="Host headers accepted besides loopback")] = field(default_factory=list)
+    max_batch_bytes: Annotated[int, Meta(ge=1024, description="largest request body, bytes")] = 8 * 1024 * 1024
+    max_event_bytes: Annotated[int, Meta(ge=1024, description="largest single event, bytes")] = 1024 * 1024
+    retrain_wait_s: Annotated[float, Meta(ge=0, description="how long a retraining request waits for its result")] = 10.0
+
+
+class Notify(Section, frozen=True, kw_only=True):
+    """Who is told."""
+
+    webhook_url: Annotated[str | None, Meta(description="URL that every alert transition is posted to")] = None
+    webhook_timeout_s: Annotated[float, Meta(gt=0, le=60, description="longest wait for the webhook")] = 5.0
+    webhook_allow_private: Annotated[bool, Meta(description="let the webhook reach private and loopback addresses")] = False
+
+
+class Sync(Section, frozen=True, kw_only=True):
+    """Where ``sync_with_database`` reads what others wrote."""
+
+    url: Annotated[str | None, Meta(description="database to read, e.g. sqlite:///their.db")] = None
+    table: Annotated[str | None, Meta(description="table of runs; none: our own log")] = None
+    columns: Annotated[dict[str, str], Meta(description="our field = their column")] = field(default_factory=dict)
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole tree. Immutable; ``msgspec.structs.replace`` makes a changed copy."""
+
+    thresholds: Thresholds = Thresholds()
+    windows: Windows = Windows()
+    log: Log = Log()
+    trigger: Trigger = Trigger()
+    gate: Gate = Gate()
+    learn: Learn = Learn()
+    server: Server = Server()
+    notify: Notify = Notify()
+    sync: Sync = Sync()
+
+
+class Loaded(Struct, frozen=True):
+    """Settings and, per dotted key, where the value came from."""
+
+    settings: Settings
+    origin: dict[str, str]
+
+
+class Described(Struct, frozen=True):
+    """One row of the documented table of settings."""
+
+    key: str
+    default: object
+    description: str
+
+
+def describe() -> Iterator[Described]:
+    """Yield every setting with its default and description, in the order of the tree."""
+    for section_name, section_type in _sections().items():
+        hints = get_type_hints(section_type, include_extras=True)
+        default = section_type()
+        for name in section_type.__struct_fields__:
+            yield Described(f"{section_name}.{name}", getattr(default, name), _description(hints[name]))
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Return the settings that hold, and the origin of each.
+
+    Parameters
+    ----------
+    file
+        A TOML file; None reads none.
+    environment
+        Variables; only those that start with ``SELFRIGHT__`` count.
+    flags
+        Dotted keys (``server.port``) to values; None values are flags not given.
+
+    Raises
+    ------
+    ConfigError
+        For an unreadable file, an unknown key (with a suggestion) or a value out of
+        range; it names key, value and remedy.
+    """
+    chosen: dict[str, tuple[object, str]] = {
+        row.key: (row.default, "default") for row in describe()
+    }
+    for key, value, origin in _given(file, environment or {}, flags or {}):
+        if key not in chosen:
+            raise ConfigError(key, value, f"no such setting{_suggestion(key, chosen)} ({origin})")
+        chosen[key] = (_checked(key, value, origin), origin)
+    tree: dict[str, dict[str, object]] = {}
+    for key, (value, _) in chosen.items():
+        section, name = key.split(".", 1)
+        tree.setdefault(section, {})[name] = value
+    settings = msgspec.convert(tree, Settings)
+    return Loaded(settings, {key: origin for key, (_, origin) in chosen.items()})
+
+
+def with_values(settings: Settings, values: Mapping[str, object]) -> Settings:
+    """Return ``settings`` with some dotted keys changed. Raises ``ConfigError``."""
+    tree = msgspec.to_builtins(settings)
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        if section not in tree or name not in tree[section]:
+            known = [row.key for row in describe()]
+            raise ConfigError(key, value, f"no such setting{_suggestion(key, known)}")
+        tree[section][name] = _checked(key, value, "given")
+    return msgspec.convert(tree, Settings)
+
+
+def with_thresholds(settings: Settings, thresholds: Mapping[str, float] | None) -> Settings:
+    """Return ``settings`` with thresholds merged in; keys are bare, e.g. ``accuracy_min``."""
+    if not thresholds:
+        return settings
+    known = Thresholds.__struct_fields__
+    for name, value in thresholds.items():
+        if name not in known:
+            raise ConfigError(
+                f"alert_thresholds[{name!r}]",
+                value,
+                f"no such threshold{_suggestion(name, known)}; known are {', '.join(known)}",
+            )
+    return with_values(settings, {f"thresholds.{name}": value for name, value in thresholds.items()})
+
+
+def _sections() -> dict[str, type[Section]]:
+    return get_type_hints(Settings)
+
+
+def _given(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> Iterator[tuple[str, object, str]]:
+    if file is not None:
+        yield from ((key, value, str(file)) for key, value in _read(file))
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            yield key, environment[name], f"environment {name}"
+    for key, value in flags.items():
+        if value is not None:
+            yield key, value, "flag"
+
+
+def _read(file: Path) -> Iterator[tuple[str, object]]:
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("config file", str(file), f"cannot be read: {error}") from error
+    for section, values in tree.items():
+        if not isinstance(values, dict):
+            raise ConfigError(section, values, f"must be a section [{section}] in {file}")
+        for name, value in values.items():
+            yield f"{section}.{name}", value
+
+
+def _checked(key: str, value: object, origin: str) -> object:
+    section, name = key.split(".", 1)
+    hint = get_type_hints(_sections()[section], include_extras=True)[name]
+    try:
+        # Text from the environment or a flag may stand for a number, a flag or JSON.
+        if isinstance(value, str) and _is_structured(hint):
+            value = msgspec.json.decode(value.encode())
+        return msgspec.convert(value, hint, strict=not isinstance(value, str))
+    except msgspec.MsgspecError as error:
+        reason = str(error)
+        raise ConfigError(key, value, f"{reason[:1].lower()}{reason[1:]} ({origin})") from error
+
+
+def _is_structured(hint: Any) -> bool:
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return get_origin(bare) in {list, dict}
+
+
+def _description(hint: Any) -> str:
+    metas = [arg for arg in get_args(hint)[1:] if isinstance(arg, Meta)]
+    return metas[0].description or "" if metas else ""
+
+
+def _suggestion(key: str, known: Any) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

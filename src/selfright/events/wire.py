@@ -1,0 +1,147 @@
+"""Bytes from the wire to checked rows: a bad record is refused by its index, alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from selfright.errors import InvalidEventError
+from selfright.events.record import AgentRun, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from selfright.events.door import Door
+    from selfright.events.raw import RawOutcome, RawRun
+
+MAX_EVENT_BYTES: Final = 1024 * 1024
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """One record of a batch that did not pass, and why."""
+
+    index: int
+    field: str
+    reason: str
+
+
+def decode_runs(
+    door: Door, body: bytes, now_us: int, *, form: str = "json"
+) -> tuple[list[RawRun], list[Rejection]]:
+    """Return the runs of a body and the refused records.
+
+    ``form`` is ``json`` (one object or an array), ``ndjson`` or ``msgpack``. A body that
+    is no such thing at all raises ``InvalidEventError`` with field ``body``.
+    """
+    return _decode(
+        body, form, AgentRun, lambda run: door.run(*_fields(run), now_us)
+    )
+
+
+def decode_outcomes(
+    door: Door, body: bytes, now_us: int, *, form: str = "json"
+) -> tuple[list[RawOutcome], list[Rejection]]:
+    """Return the outcomes of a body and the refused records; see ``decode_runs``."""
+
+    def check(outcome: Outcome) -> RawOutcome:
+        require_evidence(
+            outcome.accuracy_score, outcome.predicted_outcome, outcome.actual_outcome
+        )
+        return door.outcome(*_fields(outcome), now_us)
+
+    return _decode(body, form, Outcome, check)
+
+
+def require_evidence(score: float | None, predicted: Any, actual: Any) -> None:
+    """Refuse an outcome that says nothing: neither a score nor anything to score."""
+    if score is None and predicted is None and actual is None:
+        raise InvalidEventError(
+            "accuracy_score", None, "give accuracy_score, or predicted_outcome and actual_outcome"
+        )
+
+
+def _decode(
+    body: bytes, form: str, record: type[Any], check: Callable[[Any], tuple[Any, ...]]
+) -> tuple[list[tuple[Any, ...]], list[Rejection]]:
+    rows: list[tuple[Any, ...]] = []
+    rejected: list[Rejection] = []
+    decode = _DECODERS[record, form == "msgpack"]
+    for index, item in enumerate(_items(body, form)):
+        try:
+            if isinstance(item, (bytes, msgspec.Raw)):
+                _check_size(item)
+                rows.append(check(decode(item)))
+            else:
+                rows.append(check(msgspec.convert(item, record)))
+        except InvalidEventError as error:
+            rejected.append(Rejection(index, error.field, error.reason))
+        except msgspec.ValidationError as error:
+            rejected.append(Rejection(index, *_explained(str(error))))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            rejected.append(Rejection(index, "body", f"malformed: {error}"))
+    return rows, rejected
+
+
+def _items(body: bytes, form: str) -> Iterable[Any]:
+    """Split a body into its records without decoding them."""
+    codec: Any = msgspec.msgpack if form == "msgpack" else msgspec.json
+    try:
+        if form == "ndjson":
+            return [line for line in body.splitlines() if line.strip()]
+        start = body.lstrip()[:1] if form == "json" else body[:1]
+        # A msgpack array starts with 0x90..0x9f, 0xdc or 0xdd; a JSON one with a bracket.
+        is_array = start == b"[" or (
+            form == "msgpack" and bool(start) and (0x90 <= start[0] <= 0x9F or start[0] in {0xDC, 0xDD})
+        )
+        return codec.decode(body, type=list[msgspec.Raw]) if is_array else [codec.decode(body, type=msgspec.Raw)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        lenient = _lenient(body) if form == "json" else None
+        if lenient is None:
+            raise InvalidEventError("body", body[:40], f"malformed {form}: {error}") from None
+        return lenient
+
+
+def _lenient(body: bytes) -> list[Any] | None:
+    """Read what Python's json wrote with NaN or Infinity in it.
+
+    That is no JSON, yet the commonest client writes it: the records that hold such a
+    value shall be refused one by one, and their neighbours pass.
+    """
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, list) else [parsed]
+
+
+def _check_size(item: bytes | msgspec.Raw) -> None:
+    if len(memoryview(item)) > MAX_EVENT_BYTES:
+        raise InvalidEventError("body", "...", f"is larger than {MAX_EVENT_BYTES} bytes")
+
+
+_DECODERS: Final[dict[tuple[type[Any], bool], Callable[[Any], Any]]] = {
+    (record, packed): (msgspec.msgpack.Decoder(record) if packed else msgspec.json.Decoder(record)).decode
+    for record in (AgentRun, Outcome)
+    for packed in (False, True)
+}
+
+
+def _fields(record: msgspec.Struct) -> Any:
+    # Field order of the records is the parameter order of the door.
+    return msgspec.structs.astuple(record)
+
+
+_AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_NAMED: Final = re.compile(r"(?:unknown|missing required) field `(?P<field>[^`]*)`")
+
+
+def _explained(message: str) -> tuple[str, str]:
+    """Turn msgspec's message into (field, reason)."""
+    match = _AT.match(message)
+    reason, path = (match["reason"], match["path"]) if match else (message, None)
+    named = _NAMED.search(reason)
+    field = path or (named["field"] if named else "body")
+    return field, f"{reason[:1].lower()}{reason[1:]}"
