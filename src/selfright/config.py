@@ -8,14 +8,22 @@ A value comes from, strongest first: a command line flag, the environment
 
 from __future__ import annotations
 
-import difflib
+import math
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Final,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from selfright.errors import ConfigError
+from selfright.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +33,18 @@ ENVIRONMENT_PREFIX: Final = "SELFRIGHT__"
 FILE_NAME: Final = "selfright.toml"
 
 
+def doc(description: str) -> Meta:
+    """Return what the table of settings says about a field."""
+    return Meta(description=description)
+
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+Filled = Annotated[str, Meta(min_length=1)]
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the sections: frozen, and a misspelt key is an error."""
 
@@ -32,101 +52,156 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Thresholds(Section, frozen=True, kw_only=True):
     """When an agent is worse than wanted."""
 
-    success_rate_min: Annotated[float, Meta(ge=0, le=1, description="lowest share of decided runs that succeed")] = 0.80
-    error_rate_max: Annotated[float, Meta(ge=0, le=1, description="highest share of decided runs that fail or time out")] = 0.15
-    accuracy_min: Annotated[float, Meta(ge=0, le=1, description="lowest mean accuracy against real outcomes")] = 0.70
-    latency_p95_max_ms: Annotated[float, Meta(gt=0, description="highest 95th percentile of a run's duration, ms")] = 5000.0
-    cost_per_task_max: Annotated[float, Meta(gt=0, description="highest mean cost of a run, USD")] = 1.0
-    memory_max_mb: Annotated[float, Meta(gt=0, description="highest mean memory of a run, MB")] = 1024.0
-    token_per_task_max: Annotated[float, Meta(gt=0, description="highest mean tokens of a run")] = 5000.0
+    success_rate_min: Annotated[Share, doc("lowest share of decided runs that succeed")] = 0.80
+    error_rate_max: Annotated[Share, doc("highest share of decided runs that fail or time out")] = (
+        0.15
+    )
+    accuracy_min: Annotated[Share, doc("lowest mean accuracy against real outcomes")] = 0.70
+    latency_p95_max_ms: Annotated[
+        Positive, doc("highest 95th percentile of a run's duration, ms")
+    ] = 5000.0
+    cost_per_task_max: Annotated[Positive, doc("highest mean cost of a run, USD")] = 1.0
+    memory_max_mb: Annotated[Positive, doc("highest mean memory of a run, MB")] = 1024.0
+    token_per_task_max: Annotated[Positive, doc("highest mean tokens of a run")] = 5000.0
 
 
 class Windows(Section, frozen=True, kw_only=True):
     """Over which time metrics and rules look."""
 
-    window_minutes: Annotated[int, Meta(ge=1, le=10_080, description="rolling window of metrics and rules, minutes")] = 60
-    horizon_minutes: Annotated[int, Meta(ge=1, le=44_640, description="how far back minute by minute figures are kept")] = 1440
-    max_agents: Annotated[int, Meta(ge=2, le=1_000_000, description="agents told apart; the rest share _other")] = 10_000
-    min_outcomes: Annotated[int, Meta(ge=1, description="fewest outcomes a rule judges by")] = 20
+    window_minutes: Annotated[
+        int, doc("rolling window of metrics and rules, minutes"), Meta(ge=1, le=10_080)
+    ] = 60
+    horizon_minutes: Annotated[
+        int, doc("how far back minute by minute figures are kept"), Meta(ge=1, le=44_640)
+    ] = 1440
+    max_agents: Annotated[
+        int, doc("agents told apart; the rest share _other"), Meta(ge=2, le=1_000_000)
+    ] = 10_000
+    min_outcomes: Annotated[AtLeastOne, doc("fewest outcomes a rule judges by")] = 20
 
 
 class Log(Section, frozen=True, kw_only=True):
     """How events are kept."""
 
-    memory_events: Annotated[int, Meta(ge=1, description="events a log in memory keeps")] = 100_000
-    retention_events: Annotated[int, Meta(ge=1, description="events a log on disk keeps")] = 10_000_000
-    retention_days: Annotated[float, Meta(gt=0, description="days a log on disk keeps events")] = 90.0
-    flush_rows: Annotated[int, Meta(ge=1, description="rows that end the wait of a group commit")] = 500
-    flush_ms: Annotated[float, Meta(ge=0, description="longest wait of a group commit, ms")] = 10.0
-    queue_rows: Annotated[int, Meta(ge=1, description="rows that may wait before callers are told to slow down")] = 100_000
-    checkpoint_events: Annotated[int, Meta(ge=1, description="events between two checkpoints of the state")] = 50_000
-    checkpoint_s: Annotated[float, Meta(gt=0, description="seconds between two checkpoints of the state")] = 30.0
+    memory_events: Annotated[AtLeastOne, doc("events a log in memory keeps")] = 100_000
+    retention_events: Annotated[AtLeastOne, doc("events a log on disk keeps")] = 10_000_000
+    retention_days: Annotated[Positive, doc("days a log on disk keeps events")] = 90.0
+    flush_rows: Annotated[AtLeastOne, doc("rows that end the wait of a group commit")] = 500
+    flush_ms: Annotated[NotNegative, doc("longest wait of a group commit, ms")] = 10.0
+    queue_rows: Annotated[
+        AtLeastOne, doc("rows that may wait before callers are told to slow down")
+    ] = 100_000
+    checkpoint_events: Annotated[AtLeastOne, doc("events between two checkpoints of the state")] = (
+        50_000
+    )
+    checkpoint_s: Annotated[Positive, doc("seconds between two checkpoints of the state")] = 30.0
 
 
 class Trigger(Section, frozen=True, kw_only=True):
     """When a retraining starts by itself."""
 
-    confidence: Annotated[float, Meta(gt=0.5, lt=1, description="probability beyond the threshold that starts an incremental retraining")] = 0.95
-    judged_outcomes: Annotated[int, Meta(ge=20, le=10_000, description="newest outcomes that probability is computed on")] = 200
-    cooldown_s: Annotated[float, Meta(ge=0, description="seconds between two attempts; doubles per rejection")] = 300.0
-    cooldown_max_s: Annotated[float, Meta(ge=0, description="longest cooldown, seconds")] = 3600.0
-    new_outcomes: Annotated[int, Meta(ge=1, description="new outcomes between two attempts")] = 100
-    daily_budget: Annotated[int, Meta(ge=1, description="automatic attempts per model type in 24 h")] = 24
-    breaker_rejections: Annotated[int, Meta(ge=1, description="rejections in 24 h that open the breaker")] = 3
-    breaker_hours: Annotated[float, Meta(gt=0, description="hours the breaker stays open")] = 6.0
-    incremental_before_full: Annotated[int, Meta(ge=1, description="incremental attempts without effect before a full one")] = 2
+    confidence: Annotated[
+        float,
+        doc("probability beyond the threshold that starts an incremental retraining"),
+        Meta(gt=0.5, lt=1),
+    ] = 0.95
+    judged_outcomes: Annotated[
+        int, doc("newest outcomes that probability is computed on"), Meta(ge=20, le=10_000)
+    ] = 200
+    cooldown_s: Annotated[
+        NotNegative, doc("seconds between two attempts; doubles per rejection")
+    ] = 300.0
+    cooldown_max_s: Annotated[NotNegative, doc("longest cooldown, seconds")] = 3600.0
+    new_outcomes: Annotated[AtLeastOne, doc("new outcomes between two attempts")] = 100
+    daily_budget: Annotated[AtLeastOne, doc("automatic attempts per model type in 24 h")] = 24
+    breaker_rejections: Annotated[AtLeastOne, doc("rejections in 24 h that open the breaker")] = 3
+    breaker_hours: Annotated[Positive, doc("hours the breaker stays open")] = 6.0
+    incremental_before_full: Annotated[
+        AtLeastOne, doc("incremental attempts without effect before a full one")
+    ] = 2
 
 
 class Gate(Section, frozen=True, kw_only=True):
     """When a retrained model may serve."""
 
-    level: Annotated[float, Meta(gt=0, lt=0.5, description="expected share of harmful challengers promoted")] = 0.01
-    max_outcomes: Annotated[int, Meta(ge=20, description="affected outcomes after which the gate ends inconclusive")] = 500
-    max_hours: Annotated[float, Meta(gt=0, description="hours after which the gate ends inconclusive")] = 24.0
-    emergency: Annotated[bool, Meta(description="let an automatic incremental version serve while the gate watches it")] = True
+    level: Annotated[
+        float, doc("expected share of harmful challengers promoted"), Meta(gt=0, lt=0.5)
+    ] = 0.01
+    max_outcomes: Annotated[
+        int, doc("affected outcomes after which the gate ends inconclusive"), Meta(ge=20)
+    ] = 500
+    max_hours: Annotated[Positive, doc("hours after which the gate ends inconclusive")] = 24.0
+    emergency: Annotated[
+        bool, doc("let an automatic incremental version serve while the gate watches it")
+    ] = True
 
 
 class Learn(Section, frozen=True, kw_only=True):
     """What the models learn from."""
 
-    strategy: Annotated[Literal["bayesian", "exponential", "moving_average", "gradient"], Meta(description="how evidence is forgotten")] = "bayesian"
-    incremental_outcomes: Annotated[int, Meta(ge=1, le=10_000, description="newest outcomes per affected agent an incremental retraining learns from")] = 100
-    full_outcomes: Annotated[int, Meta(ge=1, description="newest runs a full retraining learns from")] = 10_000
-    w_success: Annotated[float, Meta(ge=0, description="reward per success or point of accuracy")] = 1.0
-    w_cost: Annotated[float, Meta(ge=0, description="reward lost per USD")] = 0.0
-    w_latency: Annotated[float, Meta(ge=0, description="reward lost per second")] = 0.0
-    cost_bound_usd: Annotated[float, Meta(gt=0, description="declared highest cost of a run, scales the reward")] = 1.0
-    latency_bound_s: Annotated[float, Meta(gt=0, description="declared longest duration of a run, scales the reward")] = 60.0
-    seed: Annotated[int, Meta(ge=0, description="seed of the exploration")] = 0
-    keep_versions: Annotated[int, Meta(ge=2, description="versions kept per model")] = 100
+    strategy: Annotated[
+        Literal["bayesian", "exponential", "moving_average", "gradient"],
+        doc("how evidence is forgotten"),
+    ] = "bayesian"
+    incremental_outcomes: Annotated[
+        int,
+        doc("newest outcomes per affected agent an incremental retraining learns from"),
+        Meta(ge=1, le=10_000),
+    ] = 100
+    full_outcomes: Annotated[AtLeastOne, doc("newest runs a full retraining learns from")] = 10_000
+    w_success: Annotated[NotNegative, doc("reward per success or point of accuracy")] = 1.0
+    w_cost: Annotated[NotNegative, doc("reward lost per USD")] = 0.0
+    w_latency: Annotated[NotNegative, doc("reward lost per second")] = 0.0
+    cost_bound_usd: Annotated[
+        Positive, doc("declared highest cost of a run, scales the reward")
+    ] = 1.0
+    latency_bound_s: Annotated[
+        Positive, doc("declared longest duration of a run, scales the reward")
+    ] = 60.0
+    seed: Annotated[int, doc("seed of the exploration"), Meta(ge=0)] = 0
+    keep_versions: Annotated[int, doc("versions kept per model"), Meta(ge=2)] = 100
 
 
 class Server(Section, frozen=True, kw_only=True):
     """Where the service listens and what it accepts."""
 
-    host: Annotated[str, Meta(min_length=1, description="address to listen on; only loopback without keys")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535, description="port to listen on; 0 chooses a free one")] = 8000
-    data_dir: Annotated[str, Meta(min_length=1, description="directory of the log and the models")] = "./selfright-data"
-    allowed_hosts: Annotated[list[str], Meta(description="Host headers accepted besides loopback")] = field(default_factory=list)
-    max_batch_bytes: Annotated[int, Meta(ge=1024, description="largest request body, bytes")] = 8 * 1024 * 1024
-    max_event_bytes: Annotated[int, Meta(ge=1024, description="largest single event, bytes")] = 1024 * 1024
-    retrain_wait_s: Annotated[float, Meta(ge=0, description="how long a retraining request waits for its result")] = 10.0
+    host: Annotated[Filled, doc("address to listen on; only loopback without keys")] = "127.0.0.1"
+    port: Annotated[int, doc("port to listen on; 0 chooses a free one"), Meta(ge=0, le=65_535)] = (
+        8000
+    )
+    data_dir: Annotated[Filled, doc("directory of the log and the models")] = "./selfright-data"
+    allowed_hosts: Annotated[list[str], doc("Host headers accepted besides loopback")] = field(
+        default_factory=list
+    )
+    max_batch_bytes: Annotated[int, doc("largest request body, bytes"), Meta(ge=1024)] = (
+        8 * 1024 * 1024
+    )
+    max_event_bytes: Annotated[int, doc("largest single event, bytes"), Meta(ge=1024)] = 1024 * 1024
+    retrain_wait_s: Annotated[
+        NotNegative, doc("how long a retraining request waits for its result")
+    ] = 10.0
 
 
 class Notify(Section, frozen=True, kw_only=True):
     """Who is told."""
 
-    webhook_url: Annotated[str | None, Meta(description="URL that every alert transition is posted to")] = None
-    webhook_timeout_s: Annotated[float, Meta(gt=0, le=60, description="longest wait for the webhook")] = 5.0
-    webhook_allow_private: Annotated[bool, Meta(description="let the webhook reach private and loopback addresses")] = False
+    webhook_url: Annotated[str | None, doc("URL that every alert transition is posted to")] = None
+    webhook_timeout_s: Annotated[float, doc("longest wait for the webhook"), Meta(gt=0, le=60)] = (
+        5.0
+    )
+    webhook_allow_private: Annotated[
+        bool, doc("let the webhook reach private and loopback addresses")
+    ] = False
 
 
 class Sync(Section, frozen=True, kw_only=True):
     """Where ``sync_with_database`` reads what others wrote."""
 
-    url: Annotated[str | None, Meta(description="database to read, e.g. sqlite:///their.db")] = None
-    table: Annotated[str | None, Meta(description="table of runs; none: our own log")] = None
-    columns: Annotated[dict[str, str], Meta(description="our field = their column")] = field(default_factory=dict)
+    url: Annotated[str | None, doc("database to read, e.g. sqlite:///their.db")] = None
+    table: Annotated[str | None, doc("table of runs; none: our own log")] = None
+    columns: Annotated[dict[str, str], doc("our field = their column")] = field(
+        default_factory=dict
+    )
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -164,7 +239,9 @@ def describe() -> Iterator[Described]:
         hints = get_type_hints(section_type, include_extras=True)
         default = section_type()
         for name in section_type.__struct_fields__:
-            yield Described(f"{section_name}.{name}", getattr(default, name), _description(hints[name]))
+            yield Described(
+                f"{section_name}.{name}", getattr(default, name), _description(hints[name])
+            )
 
 
 def load(
@@ -195,7 +272,7 @@ def load(
     }
     for key, value, origin in _given(file, environment or {}, flags or {}):
         if key not in chosen:
-            raise ConfigError(key, value, f"no such setting{_suggestion(key, chosen)} ({origin})")
+            raise ConfigError(key, value, f"no such setting{did_you_mean(key, chosen)} ({origin})")
         chosen[key] = (_checked(key, value, origin), origin)
     tree: dict[str, dict[str, object]] = {}
     for key, (value, _) in chosen.items():
@@ -212,7 +289,7 @@ def with_values(settings: Settings, values: Mapping[str, object]) -> Settings:
         section, _, name = key.partition(".")
         if section not in tree or name not in tree[section]:
             known = [row.key for row in describe()]
-            raise ConfigError(key, value, f"no such setting{_suggestion(key, known)}")
+            raise ConfigError(key, value, f"no such setting{did_you_mean(key, known)}")
         tree[section][name] = _checked(key, value, "given")
     return msgspec.convert(tree, Settings)
 
@@ -227,9 +304,11 @@ def with_thresholds(settings: Settings, thresholds: Mapping[str, float] | None) 
             raise ConfigError(
                 f"alert_thresholds[{name!r}]",
                 value,
-                f"no such threshold{_suggestion(name, known)}; known are {', '.join(known)}",
+                f"no such threshold{did_you_mean(name, known)}; known are {', '.join(known)}",
             )
-    return with_values(settings, {f"thresholds.{name}": value for name, value in thresholds.items()})
+    return with_values(
+        settings, {f"thresholds.{name}": value for name, value in thresholds.items()}
+    )
 
 
 def _sections() -> dict[str, type[Section]]:
@@ -265,26 +344,43 @@ def _read(file: Path) -> Iterator[tuple[str, object]]:
 def _checked(key: str, value: object, origin: str) -> object:
     section, name = key.split(".", 1)
     hint = get_type_hints(_sections()[section], include_extras=True)[name]
+    # numpy values are plain ones to whoever writes them.
+    given = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(given, str) and (structure := _structure(hint)) is not None:
+        given = _from_json(key, given, structure, origin)
     try:
-        # Text from the environment or a flag may stand for a number, a flag or JSON.
-        if isinstance(value, str) and _is_structured(hint):
-            value = msgspec.json.decode(value.encode())
-        return msgspec.convert(value, hint, strict=not isinstance(value, str))
-    except msgspec.MsgspecError as error:
-        reason = str(error)
-        raise ConfigError(key, value, f"{reason[:1].lower()}{reason[1:]} ({origin})") from error
+        # Text from the environment or a flag may stand for a number or a truth value.
+        checked = msgspec.convert(given, hint, strict=not isinstance(given, str))
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise ConfigError(key, value, f"{_reason(error, hint)} ({origin})") from error
+    if isinstance(checked, float) and not math.isfinite(checked):
+        raise ConfigError(key, value, f"must be a finite number ({origin})")
+    return checked
 
 
-def _is_structured(hint: Any) -> bool:
+def _reason(error: Exception, hint: object) -> str:
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    return get_origin(bare) in {list, dict}
+    if get_origin(bare) is Literal:
+        return f"must be one of {', '.join(get_args(bare))}"
+    reason = str(error)
+    return f"{reason[:1].lower()}{reason[1:]}"
 
 
-def _description(hint: Any) -> str:
+def _structure(hint: object) -> type | None:
+    """Return list or dict where the setting is one: as text it is written in JSON."""
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    origin: type | None = get_origin(bare)
+    return origin if origin in {list, dict} else None
+
+
+def _from_json(key: str, text: str, structure: type, origin: str) -> object:
+    example = '["a", "b"]' if structure is list else '{"a": "b"}'
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ConfigError(key, text, f"must be JSON such as {example} ({origin})") from error
+
+
+def _description(hint: object) -> str:
     metas = [arg for arg in get_args(hint)[1:] if isinstance(arg, Meta)]
-    return metas[0].description or "" if metas else ""
-
-
-def _suggestion(key: str, known: Any) -> str:
-    close = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return next((meta.description for meta in metas if meta.description), "")

@@ -20,6 +20,11 @@ results, never errors.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class SelfrightError(Exception):
     """Base of every error raised on purpose. Catch it to catch them all."""
@@ -143,3 +148,11 @@ def shown(value: object, limit: int = 120) -> str:
     """Return ``repr(value)`` cut to ``limit`` characters: errors must not carry payloads."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the known word nearest to ``word``, else nothing."""
+    import difflib  # only needed when something went wrong
+
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -12,7 +12,7 @@ by the offsets it assigns.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
 
@@ -58,9 +58,7 @@ class _Columns:
         listed = positions.tolist()
         return self._map(
             lambda column: (
-                column[positions]
-                if isinstance(column, np.ndarray)
-                else [column[i] for i in listed]
+                column[positions] if isinstance(column, np.ndarray) else [column[i] for i in listed]
             )
         )
 
@@ -72,7 +70,7 @@ class _Columns:
         """Return plain tuples without ``seq``, the stored form; ``from_rows`` reverses it."""
         columns = [
             column.tolist() if isinstance(column, np.ndarray) else column
-            for column in self._columns()[1:]
+            for column in _values(self)[1:]
         ]
         return list(zip(*columns, strict=True))
 
@@ -103,18 +101,19 @@ class _Columns:
         if len(parts) == 1:
             return parts[0]
         values: list[Column] = []
-        for column in zip(*(part._columns() for part in parts), strict=True):
+        for column in zip(*(_values(part) for part in parts), strict=True):
             if isinstance(column[0], np.ndarray):
                 values.append(np.concatenate(column))
             else:
                 values.append([item for part in column for item in part])
         return cls(*values)
 
-    def _columns(self) -> list[Column]:
-        return [getattr(self, name) for name in self.__dataclass_fields__]
-
     def _map(self, change: Callable[[Column], Column]) -> Self:
-        return type(self)(*(change(column) for column in self._columns()))
+        return type(self)(*(change(column) for column in _values(self)))
+
+
+def _values(batch: _Columns) -> list[Column]:
+    return [getattr(batch, name) for name in batch.__dataclass_fields__]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,22 +237,29 @@ class Commit:
     retracted_runs: RunBatch
     retracted_outcomes: OutcomeBatch
 
-    def split(self, offset: int) -> tuple[Commit, Commit]:
-        """Return the part before ``offset`` and the part from it on.
+    def between(self, low: int, high: int) -> Commit:
+        """Return the part with offsets in ``low <= offset < high``.
 
         A retracted row goes with the part that holds its replacement: its ``seq`` is
-        the replacement's offset.
+        the replacement's offset. Rows of a commit are in the order of their ``seq``.
         """
-        before = {
-            name: getattr(self, name).take(getattr(self, name).seq < offset)
-            for name in ("runs", "outcomes", "retracted_runs", "retracted_outcomes")
-        }
-        after = {
-            name: getattr(self, name).take(getattr(self, name).seq >= offset)
-            for name in ("runs", "outcomes", "retracted_runs", "retracted_outcomes")
-        }
-        head = tuple(pair for pair in self.acts if pair[0] < offset)
-        return (
-            Commit(self.first_offset, offset, self.log_time_us, acts=head, **before),
-            Commit(offset, self.next_offset, self.log_time_us, acts=self.acts[len(head) :], **after),
+        if low <= self.first_offset and high >= self.next_offset:
+            return self
+        return Commit(
+            max(low, self.first_offset),
+            min(high, self.next_offset),
+            self.log_time_us,
+            _between(self.runs, low, high),
+            _between(self.outcomes, low, high),
+            tuple(pair for pair in self.acts if low <= pair[0] < high),
+            _between(self.retracted_runs, low, high),
+            _between(self.retracted_outcomes, low, high),
         )
+
+
+_Batch = TypeVar("_Batch", RunBatch, OutcomeBatch)
+
+
+def _between(batch: _Batch, low: int, high: int) -> _Batch:
+    first, last = np.searchsorted(batch.seq, (low, high)).tolist()
+    return batch.take(slice(first, last))

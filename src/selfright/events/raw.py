@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from selfright.events.batch import (
     OutcomeBatch,
     RunBatch,
 )
+
+# A raw run has this many fields, a raw outcome fewer: that tells them apart in a queue.
+RAW_RUN_FIELDS: Final = 28
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +100,7 @@ def total_tokens(tokens: Ints, tokens_in: Ints, tokens_out: Ints) -> Ints:
 
 
 def scaled(column: Sequence[float | None], scale: int) -> Ints:
+    """Return a checked column in units of ``1 / scale``; None becomes -1."""
     # Most columns of most callers hold nothing at all.
     if column[0] is None and column.count(None) == len(column):
         return np.full(len(column), MISSING, dtype=np.int64)
