@@ -1,0 +1,6 @@
+"""What tests of a system that uses Selfright need; Selfright's own tests use the same.
+
+``clock``  a clock that stands still until it is told to move
+``fleet``  a seeded fleet of simulated agents that degrade and recover on schedule
+``story``  the language of the golden cases: what happened, and what must come of it
+"""
