@@ -23,48 +23,61 @@ from selfright.events.status import ACCEPTED, ALIASES, UNKNOWN, RunStatus
 MAX_ATTRIBUTE_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 64
 MAX_COUNT: Final = 10**9
-_NUMBER: Final = "must be a finite number between 0 and {:g}"
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 _pack: Final = msgspec.msgpack.Encoder().encode
-_NAME: Final = f"must be text of 1..{MAX_NAME} printable characters"
+_WHOLES: Final[tuple[type[Any], ...]] = (int, np.integer)
+_NUMBERS: Final[tuple[type[Any], ...]] = (*_WHOLES, float, np.floating)
+STATUS: Final = f"must be one of {ACCEPTED}"
+TEXT: Final = f"must be text of at most {MAX_TEXT} characters"
+NAME: Final = f"must be text of 1..{MAX_NAME} printable characters"
 
 
 def number(field: str, value: Any, most: float) -> float:
     """Return a quantity of 0..``most``. bool and text are no numbers; numpy scalars are."""
     cls = value.__class__
-    if (cls is float or cls is int) and 0 <= value <= most:  # False for NaN
-        return value  # type: ignore[no-any-return]  # the class was just looked at
-    if (
-        cls is not bool
-        and isinstance(value, (int, float, np.integer, np.floating))
-        and 0 <= value <= most
-    ):
-        return float(value)
-    raise InvalidEventError(field, value, _NUMBER.format(most))
+    quantity: float | None = value if cls is float or cls is int else _python_number(value, _NUMBERS)
+    if quantity is not None and 0 <= quantity <= most:  # False for NaN
+        return quantity
+    raise InvalidEventError(field, value, number_reason(most))
 
 
 def whole(field: str, value: Any, most: int) -> int:
     """Return a count of 0..``most``. A float is none, even if it has no fraction."""
-    cls = value.__class__
-    if cls is int and 0 <= value <= most:
-        return value  # type: ignore[no-any-return]  # ditto
-    if cls is not bool and isinstance(value, (int, np.integer)) and 0 <= value <= most:
-        return int(value)
-    raise InvalidEventError(field, value, f"must be a whole number between 0 and {most:g}")
+    count: int | None = value if value.__class__ is int else _python_number(value, _WHOLES)
+    if count is not None and 0 <= count <= most:
+        return count
+    raise InvalidEventError(field, value, whole_reason(most))
+
+
+def _python_number(value: Any, welcome: tuple[type[Any], ...]) -> Any:
+    # Before it is compared: numpy would compare within its own narrower type.
+    if isinstance(value, bool) or not isinstance(value, welcome):
+        return None
+    return int(value) if isinstance(value, _WHOLES) else float(value)
+
+
+def number_reason(most: float) -> str:
+    """Return what ``number`` accepts, in words."""
+    return f"must be a finite number between 0 and {most:g}"
+
+
+def whole_reason(most: int) -> str:
+    """Return what ``whole`` accepts, in words."""
+    return f"must be a whole number between 0 and {most:g}"
 
 
 def name(field: str, value: Any) -> str:
     """Return a name. An enum member or numpy text that is a name becomes plain text."""
     if isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable():
         return str.__str__(value)
-    raise InvalidEventError(field, value, _NAME)
+    raise InvalidEventError(field, value, NAME)
 
 
 def text(field: str, value: Any) -> str:
     """Return text of at most ``MAX_TEXT`` characters, each unprintable one as a space."""
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise InvalidEventError(field, value, f"must be text of at most {MAX_TEXT} characters")
+        raise InvalidEventError(field, value, TEXT)
     if value.isprintable():
         return str.__str__(value)
     # Lone surrogates cannot be stored; line breaks and escapes would forge log lines.
@@ -78,7 +91,7 @@ def status_code(status: Any) -> int:
     word = getattr(status, "value", status)
     code = ALIASES.get(word.strip().lower(), UNKNOWN) if isinstance(word, str) else UNKNOWN
     if code < 0:
-        raise InvalidEventError("status", status, f"must be one of {ACCEPTED}")
+        raise InvalidEventError("status", status, STATUS)
     return code
 
 

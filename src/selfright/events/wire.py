@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from selfright.events.door import Door
     from selfright.events.raw import RawOutcome, RawRun
 
+NO_EVIDENCE: Final = "give accuracy_score, or predicted_outcome and actual_outcome"
 MAX_EVENT_BYTES: Final = 1024 * 1024
 # What outlines the structure of JSON, a flat object at once (possessive, so that no body
 # makes it try twice), and how many of those are looked at to rescue a broken body: they
@@ -62,9 +63,7 @@ def decode_outcomes(
 def require_evidence(score: float | None, predicted: object, actual: object) -> None:
     """Refuse an outcome that says nothing: neither a score nor anything to score."""
     if score is None and predicted is None and actual is None:
-        raise InvalidEventError(
-            "accuracy_score", None, "give accuracy_score, or predicted_outcome and actual_outcome"
-        )
+        raise InvalidEventError("accuracy_score", None, NO_EVIDENCE)
 
 
 def _decode(
