@@ -1,0 +1,172 @@
+"""The nouns of detection: what is watched, what a detector says, the protocol it obeys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final, Protocol
+
+SYSTEM: Final = -1  # the scope of the whole fleet; agents are 0, 1, 2, ...
+
+_Z95: Final = 1.959963984540054
+
+
+class WatchedMetric(IntEnum):
+    """What the watch follows. The integer is what checkpoints carry: never renumber."""
+
+    SUCCESS_RATE = 0
+    ERROR_RATE = 1
+    ACCURACY = 2
+    LATENCY = 3
+    COST = 4
+    MEMORY = 5
+    TOKEN_USAGE = 6
+
+    @property
+    def word(self) -> str:
+        """The metric as users write it."""
+        return self.name.lower()
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is a share of outcomes, about which a probability can be stated."""
+        return self <= WatchedMetric.ACCURACY
+
+
+# The rates whose certain drop is worth a retraining; the limits only warn.
+RETRAINING: Final = (
+    WatchedMetric.SUCCESS_RATE,
+    WatchedMetric.ERROR_RATE,
+    WatchedMetric.ACCURACY,
+)
+
+
+class Kind(StrEnum):
+    """What a detection says.
+
+    The first pair is the windowed mean's, the second the Beta rule's.
+    """
+
+    BEYOND = "beyond"
+    CLEARED = "cleared"
+    LIKELY = "likely"
+    UNLIKELY = "unlikely"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A detector changed its mind about one metric of one agent (or of the fleet).
+
+    Attributes
+    ----------
+    detector
+        Name of the detector: ``window`` or ``beta``.
+    kind
+        What it says now.
+    scope
+        Dense code of the agent, or ``SYSTEM``.
+    metric
+        What it is about.
+    value
+        The mean that was judged, in the unit of ``threshold``: a ratio for rates and for
+        latency (the share of runs above the limit), else dollars, megabytes or tokens a run.
+    interval
+        95 % interval of a ratio (Wilson), None for amounts.
+    n
+        Outcomes behind ``value``.
+    threshold
+        What ``value`` was compared with.
+    probability
+        That the true rate lies beyond ``threshold``; None where the detector states none.
+    ts_us, offset
+        Event time and log offset of the outcome that tipped it.
+    inputs
+        Everything else the judgement was made from, for "why".
+    """
+
+    detector: str
+    kind: Kind
+    scope: int
+    metric: WatchedMetric
+    value: float
+    interval: tuple[float, float] | None
+    n: int
+    threshold: float
+    probability: float | None
+    ts_us: int
+    offset: int
+    inputs: Mapping[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a detector judged from, in its own orientation (low is bad).
+
+    ``total`` over ``n`` is the mean; ``inputs`` what else went into the judgement.
+    """
+
+    n: int
+    total: float
+    probability: float | None
+    inputs: Mapping[str, float | int | str | None]
+
+
+class Signal(IntEnum):
+    """What ``Detector.update`` returns when something changed.
+
+    Those that name a ``Kind`` become a detection; ``STANDS`` and ``FADES`` only say
+    whether a retraining may be asked for at this moment.
+    """
+
+    BEYOND = 1
+    CLEARED = 2
+    LIKELY = 3  # and stands
+    UNLIKELY = 4  # and does not stand
+    STANDS = 5
+    FADES = 6
+
+
+# The numbers a detector's state consists of: whole ones and real ones. A checkpoint
+# stores all detectors' states end to end in two arrays.
+State = tuple[Sequence[int], Sequence[float]]
+
+
+class Detector(Protocol):
+    """Reads the outcomes of one metric of one scope, one at a time; low values are bad.
+
+    It must be a function of the sequence of its updates alone: no clock, no randomness.
+    """
+
+    def update(self, x: float, minute: int, offset: int) -> Signal | None:
+        """Take one outcome of event time ``minute`` into account; None: nothing changed."""
+        ...
+
+    def finding(self) -> Finding:
+        """Return what it judges from at this moment."""
+        ...
+
+    def cut(self) -> None:
+        """Forget evidence that a retraining has made stale."""
+        ...
+
+    def to_state(self) -> State:
+        """Return the exact state."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take over what ``to_state`` returned."""
+        ...
+
+
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a ratio ``mean`` in 0..1 seen over ``n`` > 0 outcomes.
+
+    For graded scores it is wider than need be: no spread in [0, 1] is larger than that
+    of successes and failures.
+    """
+    scale = 1.0 / (1.0 + _Z95**2 / n)
+    centre = (mean + _Z95**2 / (2.0 * n)) * scale
+    half = _Z95 * scale * math.sqrt(max(0.0, mean * (1.0 - mean)) / n + (_Z95 / (2.0 * n)) ** 2)
+    return max(0.0, centre - half), min(1.0, centre + half)
