@@ -1,0 +1,226 @@
+"""What a command asks of a fleet: over REST, or straight from its directory.
+
+Both answer with the same plain values, so that no command knows whom it asked.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from selfright.cli.directory import DataDirectory
+from selfright.cli.remote import RemoteFleet
+from selfright.errors import ConfigError, DataDirectoryLockedError, UnknownNameError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selfright.cli.session import Session
+    from selfright.config import Settings
+    from selfright.events.batch import Intake
+
+
+class Fleet(Protocol):
+    """What can be asked. Lists are newest last where they have an order in time."""
+
+    def health(self) -> dict[str, Any]:
+        """Return status, score and parts."""
+        ...
+
+    def system(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """Return the whole fleet's figures."""
+        ...
+
+    def agent(self, name: str, window_minutes: float | None = None) -> dict[str, Any]:
+        """Return one agent's figures. Raises ``SelfrightError`` for an unknown one."""
+        ...
+
+    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
+        """Return the figures of every agent."""
+        ...
+
+    def alerts(
+        self,
+        *,
+        level: str | None = None,
+        agent_name: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Return the newest alerts that match."""
+        ...
+
+    def explain(self, alert_id: str) -> dict[str, Any]:
+        """Return why an alert was raised. Raises ``SelfrightError`` for an unknown one."""
+        ...
+
+    def acknowledge(self, alert_id: str) -> dict[str, Any]:
+        """Say that somebody is on it; return the alert."""
+        ...
+
+    def report(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """Return the report on the window."""
+        ...
+
+    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
+        """Retrain now; return the result, of a long one its ``retrain_id`` and state."""
+        ...
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return one row per model: what serves, what is on trial, what it has learnt."""
+        ...
+
+    def versions(self, model_type: str) -> list[dict[str, Any]]:
+        """Return the versions of a model."""
+        ...
+
+    def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
+        """Let the parent of the served version serve again, or ``version``."""
+        ...
+
+    def retire(self, name: str) -> None:
+        """Forget an agent that is gone."""
+        ...
+
+    def submit(self, intake: Intake) -> tuple[int, int]:
+        """Keep rows that passed the door; return how many were new and how many known."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+class LocalFleet:
+    """The fleet of a directory that nobody serves, opened for the length of a command."""
+
+    def __init__(self, directory: DataDirectory, settings: Settings) -> None:
+        self.monitor, self.updater = directory.open(settings)
+
+    def health(self) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.get_health()
+
+    def system(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.get_system_metrics(window_minutes).to_dict()
+
+    def agent(self, name: str, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        found = self.monitor.get_agent_metrics(name, window_minutes)
+        if found.status == "unknown":
+            known = list(self.monitor.get_all_agent_metrics())
+            raise UnknownNameError("agent", name, did_you_mean(name, known).removeprefix("; "))
+        return found.to_dict()
+
+    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        found = self.monitor.get_all_agent_metrics(window_minutes)
+        return [agent.to_dict() for agent in found.values()]
+
+    def alerts(
+        self,
+        *,
+        level: str | None = None,
+        agent_name: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        found = self.monitor.get_alerts(level, agent_name, limit, state)
+        return [alert.to_dict() for alert in found]
+
+    def explain(self, alert_id: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.explain_alert(alert_id)
+
+    def acknowledge(self, alert_id: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.acknowledge_alert(alert_id).to_dict()
+
+    def report(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.generate_report(time_window_minutes=window_minutes)
+
+    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        from selfright.learn.model_type import ModelType
+
+        return self.monitor.trigger_retraining(reason, full, ModelType(model_type)).to_dict()
+
+    def models(self) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        metrics = self.updater.get_metrics()
+        return [
+            {
+                "model_type": name,
+                "version": metrics.versions[name],
+                "on_trial": name in metrics.on_trial,
+                "updates": updates,
+            }
+            for name, updates in metrics.updates.items()
+        ]
+
+    def versions(self, model_type: str) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        from selfright.learn.model_type import ModelType
+
+        return [version.to_dict() for version in self.updater.versions(ModelType(model_type))]
+
+    def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        from selfright.learn.model_type import ModelType
+
+        return self.updater.rollback(ModelType(model_type), version).to_dict()
+
+    def retire(self, name: str) -> None:
+        """See ``Fleet``."""
+        self.monitor.retire_agent(name)
+
+    def submit(self, intake: Intake) -> tuple[int, int]:
+        """See ``Fleet``."""
+        receipt = self.monitor.circle.submit(intake)
+        self.monitor.flush()
+        return receipt.accepted, receipt.duplicates
+
+    def close(self) -> None:
+        """See ``Fleet``."""
+        self.updater.stop()
+        self.monitor.close()
+
+
+@contextmanager
+def reach(session: Session, *, create: bool = False) -> Iterator[Fleet]:
+    """Give the fleet that the command is about, for the length of the block.
+
+    The service at ``--url``; else the one that owns the data directory; else the
+    directory itself. Raises ``ConfigError`` if there is none, unless ``create``.
+    """
+    settings = session.settings()
+    fleet = _remote(session) or _local(settings, create=create)
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def _remote(session: Session) -> RemoteFleet | None:
+    return None if session.options.url is None else RemoteFleet(session.options.url)
+
+
+def _local(settings: Settings, *, create: bool) -> Fleet:
+    directory = DataDirectory.of(settings)
+    if not directory.exists and not create:
+        raise ConfigError(
+            "data directory",
+            str(directory.path),
+            "holds no fleet yet; name another with --data-dir, a service with --url, or begin "
+            "with `selfright serve` or `selfright import FILE`",
+        )
+    try:
+        return LocalFleet(directory, settings)
+    except DataDirectoryLockedError:
+        url = directory.service_url()
+        if url is None:
+            raise
+        return RemoteFleet(url)

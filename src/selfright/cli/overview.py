@@ -1,0 +1,287 @@
+"""Reading a fleet: ``report``, ``agents``, ``alerts``, ``ack``, ``check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from selfright.cli import show
+from selfright.cli.command import OK, UNHEALTHY, command
+from selfright.cli.fleet import reach
+from selfright.cli.session import Session
+from selfright.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from selfright.cli.fleet import Fleet
+
+app = typer.Typer()
+agents_app = typer.Typer()
+app.add_typer(agents_app, name="agents")
+
+Window = Annotated[
+    float | None,
+    typer.Option("--window", help="Minutes to look back (default: windows.window_minutes)."),
+]
+_NEWEST: Final = 1000  # alerts among which one is found by how its id begins
+_COLOURS: Final = {
+    "healthy": "green",
+    "degraded": "yellow",
+    "unhealthy": "red",
+    "critical": "red",
+    "warning": "yellow",
+}
+
+
+@command(app)
+def report(
+    session: Session,
+    window: Window = None,
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Print how the fleet does: figures, agents, alerts, retrainings, advice."""
+    if form not in {"text", "json"}:
+        raise ConfigError("--format", form, "must be text or json")
+    with reach(session) as fleet:
+        made = fleet.report(window)
+        health = fleet.health()
+    if session.as_json or form == "json":
+        show.as_json(made)
+        return
+    console = show.console()
+    console.print(_headline(health, made["system_metrics"]))
+    agents = made.get("agent_metrics") or {}
+    console.print(_agents_table(agents.values()))
+    if made["recent_alerts"]:
+        console.print(_alerts_table(made["recent_alerts"]))
+    if made["retrainings"]:
+        console.print(retrainings_table(made["retrainings"]))
+    for advice in made["recommendations"]:
+        console.print(f"- {show.text(advice)}", markup=False)
+
+
+@command(agents_app, bare=True)
+def agents(session: Session, window: Window = None) -> None:
+    """Print every agent with its figures, the busiest first."""
+    with reach(session) as fleet:
+        found = fleet.agents(window)
+    if session.as_json:
+        show.as_json(found)
+        return
+    show.console().print(_agents_table(found))
+
+
+@command(agents_app, "show")
+def agent(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the agent.")],
+    window: Window = None,
+) -> None:
+    """Print one agent's figures in full."""
+    with reach(session) as fleet:
+        found = fleet.agent(name, window)
+    if session.as_json:
+        show.as_json(found)
+        return
+    facts = [(key, value) for key, value in found.items() if key != "metrics"]
+    facts += [(key, value) for key, value in found["metrics"].items() if value not in (None, {})]
+    show.console().print(show.table(name, ("figure", "value"), facts))
+
+
+@command(agents_app, "retire")
+def retire(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the agent that is gone.")],
+) -> None:
+    """Forget an agent that is gone: its figures, evidence and alerts."""
+    with reach(session) as fleet:
+        fleet.retire(name)
+    if session.as_json:
+        show.as_json({"retired": name})
+    else:
+        show.console().print(f"{name} is retired", markup=False)
+
+
+@command(app)
+def alerts(
+    session: Session,
+    why: Annotated[str | None, typer.Option("--why", help="Explain the alert of this id.")] = None,
+    level: Annotated[str | None, typer.Option(help="info, warning or critical.")] = None,
+    agent_name: Annotated[str | None, typer.Option("--agent", help="Of this agent.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="pending, firing, acknowledged, muted or resolved."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 50,
+) -> None:
+    """Print alerts, newest last; with --why one alert and what it was judged from."""
+    if why is not None:
+        with reach(session) as fleet:
+            explained = fleet.explain(_full_id(fleet, why))
+        show.as_json(explained)
+        return
+    with reach(session) as fleet:
+        found = fleet.alerts(level=level, agent_name=agent_name, state=state, limit=limit)
+    if session.as_json:
+        show.as_json(found)
+    elif found:
+        show.console().print(_alerts_table(found))
+    else:
+        show.console().print("no alerts")
+
+
+@command(app)
+def ack(
+    session: Session,
+    alert_id: Annotated[str, typer.Argument(help="Id of the alert, or how it begins.")],
+) -> None:
+    """Acknowledge an alert: somebody is on it."""
+    with reach(session) as fleet:
+        done = fleet.acknowledge(_full_id(fleet, alert_id))
+    if session.as_json:
+        show.as_json(done)
+    else:
+        line = f"{done['alert_id']} is {done['state']}: {done['message']}"
+        show.console().print(line, markup=False)
+
+
+@command(app)
+def check(  # noqa: PLR0913 - the options are the public contract
+    session: Session,
+    *,
+    min_success: Annotated[float | None, typer.Option(help="Lowest success rate.")] = None,
+    max_error: Annotated[float | None, typer.Option(help="Highest error rate.")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Lowest mean accuracy.")] = None,
+    max_p95_ms: Annotated[
+        float | None, typer.Option("--max-p95-ms", help="Highest p95 of durations, ms.")
+    ] = None,
+    min_health: Annotated[float | None, typer.Option(help="Lowest health score, 0-100.")] = None,
+    min_runs: Annotated[int | None, typer.Option(help="Fewest runs in the window.")] = None,
+    agent_name: Annotated[
+        str | None, typer.Option("--agent", help="Judge this agent, not the fleet.")
+    ] = None,
+    window: Window = None,
+) -> int:
+    """Gate a pipeline: exit 0 if the fleet is well, 3 if not.
+
+    Without limits the fleet must not be unhealthy and must have data. What nobody
+    reported is not known to hold, so it does not pass.
+    """
+    asked = [
+        ("success_rate", "at least", min_success),
+        ("error_rate", "at most", max_error),
+        ("avg_accuracy", "at least", min_accuracy),
+        ("p95_latency_ms", "at most", max_p95_ms),
+        ("health_score", "at least", min_health),
+        ("sample_size", "at least", min_runs),
+    ]
+    with reach(session) as fleet:
+        health = fleet.health()
+        found = fleet.agent(agent_name, window)["metrics"] if agent_name else fleet.system(window)
+    found = {**found, "health_score": health.get("health_score")}
+    results = [
+        _judge(name, sense, limit, found.get(name))
+        for name, sense, limit in asked
+        if limit is not None
+    ]
+    if not results:
+        status = health["status"]
+        results = [
+            {
+                "figure": "status",
+                "value": status,
+                "limit": "not unhealthy",
+                "ok": status in {"healthy", "degraded"},
+            }
+        ]
+    ok = all(result["ok"] for result in results)
+    if session.as_json:
+        show.as_json({"ok": ok, "checks": results, "health": health})
+    else:
+        rows = [(r["figure"], r["limit"], r["value"], "ok" if r["ok"] else "FAIL") for r in results]
+        show.console().print(show.table("", ("figure", "limit", "value", "verdict"), rows))
+    return OK if ok else UNHEALTHY
+
+
+def retrainings_table(found: Iterable[dict[str, Any]]) -> RenderableType:
+    """Return a table of retrainings with the gate's verdict."""
+    rows = [
+        (
+            show.clock_time(item.get("timestamp")),
+            item["model_type"],
+            item["retrain_type"],
+            item["state"],
+            (item.get("gate") or {}).get("verdict"),
+            item["promoted"],
+            item["version"],
+            item["events_processed"],
+            item.get("error") or item["reason"],
+        )
+        for item in found
+    ]
+    columns = ("at", "model", "type", "state", "gate", "promoted", "version", "outcomes", "why")
+    return show.table("Retrainings", columns, rows)
+
+
+def _judge(figure: str, sense: str, limit: float, value: float | None) -> dict[str, Any]:
+    within = value is not None and (value >= limit if sense == "at least" else value <= limit)
+    return {"figure": figure, "value": value, "limit": f"{sense} {limit:g}", "ok": within}
+
+
+def _headline(health: dict[str, Any], system: dict[str, Any]) -> RenderableType:
+    from rich.text import Text
+
+    status, score = health["status"], health.get("health_score")
+    shown = show.NOTHING if score is None else f"{score:.0f}"
+    return Text.assemble(
+        (f"{status} ", f"bold {_COLOURS.get(status, 'default')}"),
+        f"health {shown}/100, {show.text(system['total_tasks'])} runs, success ",
+        f"{show.share(system['success_rate'])}, accuracy {show.share(system['avg_accuracy'])}, ",
+        f"errors {show.share(system['error_rate'])}, p95 {show.text(system['p95_latency_ms'])} ms",
+    )
+
+
+def _agents_table(found: Iterable[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            item["agent_name"],
+            item["status"],
+            item["metrics"]["total_tasks"],
+            show.share(item["metrics"]["success_rate"]),
+            show.share(item["metrics"]["avg_accuracy"]),
+            show.share(item["metrics"]["error_rate"]),
+            item["metrics"]["p95_latency_ms"],
+            item["metrics"]["total_cost"],
+        )
+        for item in sorted(found, key=lambda item: -item["metrics"]["total_tasks"])
+    ]
+    columns = ("agent", "status", "runs", "success", "accuracy", "errors", "p95 ms", "cost $")
+    return show.table("Agents", columns, rows, numbers=6)
+
+
+def _alerts_table(found: Iterable[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            item["alert_id"],
+            show.clock_time(item["timestamp"]),
+            item["level"],
+            item["state"],
+            item["agent_name"] or "(fleet)",
+            item["message"],
+            item["count"],
+        )
+        for item in found
+    ]
+    columns = ("id", "since", "level", "state", "agent", "message", "count")
+    return show.table("Alerts", columns, rows, numbers=1)
+
+
+def _full_id(fleet: Fleet, beginning: str) -> str:
+    """Return the one id that begins so, or ``beginning`` where that is not one alert's."""
+    found = fleet.alerts(limit=_NEWEST)
+    ids = [item["alert_id"] for item in found if item["alert_id"].startswith(beginning)]
+    return str(ids[0]) if len(ids) == 1 else beginning

@@ -1,0 +1,191 @@
+"""A running service, over REST. Plain HTTP by the standard library: nothing to install."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import TYPE_CHECKING, Any, Final
+
+from selfright.errors import (
+    ConfigError,
+    ConflictError,
+    InvalidEventError,
+    SelfrightError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from selfright.events.batch import Intake
+
+_PERFORMANCE: Final = "/api/performance"
+_LEARNING: Final = "/api/learning"
+# Longer than a retraining request waits for its result, and than any page takes.
+_TIMEOUT_S: Final = 60.0
+# A page of the lists we read whole. The service may give fewer and a cursor.
+_PAGE: Final = 500
+
+
+class RemoteFleet:
+    """What a command asks of a fleet, answered by the service at ``url``.
+
+    Raises ``ConfigError`` for something that is no http address. No method retries;
+    each raises ``TransportError`` if the service does not answer, and the error it
+    answered with otherwise.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ConfigError("--url", url, "must be like http://127.0.0.1:8000")
+        self.url = url.rstrip("/")
+
+    def health(self) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return dict(self._get(f"{_PERFORMANCE}/health"))
+
+    def system(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        query = {"time_window_minutes": window_minutes}
+        return dict(self._get(f"{_PERFORMANCE}/system-metrics", query))
+
+    def agent(self, name: str, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        path = f"{_PERFORMANCE}/agent-metrics/{urllib.parse.quote(name)}"
+        return dict(self._get(path, {"time_window_minutes": window_minutes}))
+
+    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        query = {"time_window_minutes": window_minutes}
+        return self._all(f"{_PERFORMANCE}/agents/metrics", query)
+
+    def alerts(
+        self,
+        *,
+        level: str | None = None,
+        agent_name: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        query = {"level": level, "agent_name": agent_name, "state": state, "limit": limit}
+        return list(self._get(f"{_PERFORMANCE}/alerts", query)["items"])
+
+    def explain(self, alert_id: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return dict(self._get(f"{_PERFORMANCE}/alerts/{urllib.parse.quote(alert_id)}/explain"))
+
+    def acknowledge(self, alert_id: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        path = f"{_PERFORMANCE}/alerts/{urllib.parse.quote(alert_id)}/acknowledge"
+        return dict(self._post(path, {}))
+
+    def report(self, window_minutes: float | None = None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        query = {"format": "json", "time_window_minutes": window_minutes}
+        return dict(self._get(f"{_PERFORMANCE}/report", query))
+
+    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        body = {"model_type": model_type, "force_full_retrain": full, "reason": reason}
+        return dict(self._post(f"{_PERFORMANCE}/trigger-retraining", body))
+
+    def models(self) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        return list(self._get(f"{_LEARNING}/models")["items"])
+
+    def versions(self, model_type: str) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        return self._all(f"{_LEARNING}/models/{model_type}/versions", {}, backwards=True)
+
+    def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
+        """See ``Fleet``."""
+        body = {} if version is None else {"version": version}
+        return dict(self._post(f"{_LEARNING}/models/{model_type}/rollback", body))
+
+    def retire(self, name: str) -> None:
+        """See ``Fleet``."""
+        raise ConfigError(
+            "retire",
+            name,
+            f"the service at {self.url} owns the fleet; stop it first, or call retire_agent there",
+        )
+
+    def submit(self, intake: Intake) -> tuple[int, int]:
+        """See ``Fleet``."""
+        from selfright.cli.wire import wire_rows
+
+        accepted = duplicates = 0
+        # Runs first, so that outcomes find theirs.
+        for path, rows in (("runs", intake.runs), ("accuracy", intake.outcomes)):
+            if len(rows):
+                answer = self._post(f"{_PERFORMANCE}/{path}", list(wire_rows(rows)))
+                accepted += answer["accepted"]
+                duplicates += answer["duplicates"]
+        return accepted, duplicates
+
+    def close(self) -> None:
+        """Do nothing: no connection is kept between two requests."""
+
+    # ---- inside ----------------------------------------------------------------------
+
+    def _all(
+        self, path: str, query: Mapping[str, object], *, backwards: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return all pages together; ``backwards``: each further page is of older items."""
+        found: list[dict[str, Any]] = []
+        cursor: object = None
+        while True:
+            page = self._get(path, {**query, "limit": _PAGE, "cursor": cursor})
+            items = list(page["items"])
+            found = items + found if backwards else found + items
+            cursor = page["next_cursor"]
+            if not cursor:
+                return found
+
+    def _get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        tail = f"?{urllib.parse.urlencode(asked)}" if asked else ""
+        return self._send(urllib.request.Request(f"{self.url}{path}{tail}"))  # noqa: S310 - checked
+
+    def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        return self._send(
+            urllib.request.Request(  # noqa: S310 - the scheme was checked
+                f"{self.url}{path}",
+                data=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+                method="POST",
+            )
+        )
+
+    def _send(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
+        request.add_header("Accept", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(self.url, error.code, error.read()) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise TransportError(self.url, f"no answer: {reason}", retryable=True) from None
+
+
+def _refusal(url: str, code: int, body: bytes) -> SelfrightError:
+    """Return the error that a problem document stands for."""
+    try:
+        problem = json.loads(body)
+        said, field = str(problem["detail"]), problem.get("field")
+    except (ValueError, TypeError, KeyError):
+        reason = f"answered {code} without saying why; is that a Selfright service?"
+        return TransportError(url, reason, retryable=code >= 500)
+    if code == 409 and "running_id" in problem:
+        return ConflictError("one retraining of a model at a time", problem["running_id"])
+    if field is not None:
+        return InvalidEventError(str(field), None, said)
+    if code < 500:
+        return SelfrightError(said)
+    return TransportError(url, said, retryable=code in {502, 503, 504})
