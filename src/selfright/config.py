@@ -351,6 +351,7 @@ def _checked(key: str, value: object, origin: str) -> object:
     try:
         # Text from the environment or a flag may stand for a number or a truth value.
         checked = msgspec.convert(given, hint, strict=not isinstance(given, str))
+        msgspec.json.encode(checked)  # settings are recorded, and lone surrogates cannot be
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ConfigError(key, value, f"{_reason(error, hint)} ({origin})") from error
     if isinstance(checked, float) and not math.isfinite(checked):

@@ -20,7 +20,7 @@ results, never errors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 class SelfrightError(Exception):
     """Base of every error raised on purpose. Catch it to catch them all."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pool of processes sends errors back, and would call the class with the message alone.
+        return _rebuilt, (type(self), self.args, vars(self))
 
 
 class InvalidEventError(SelfrightError, ValueError):
@@ -145,8 +149,12 @@ class CorruptLogError(SelfrightError):
 
 
 def shown(value: object, limit: int = 120) -> str:
-    """Return ``repr(value)`` cut to ``limit`` characters: errors must not carry payloads."""
-    text = repr(value)
+    """Return ``repr(value)`` on one line of ``limit`` characters: errors carry no payloads."""
+    try:
+        text = repr(value[:limit] if isinstance(value, (str, bytes)) else value)
+    except Exception:  # noqa: BLE001 - whatever a stranger's repr raises, the refusal must arrive
+        text = f"<{type(value).__name__} that cannot be shown>"
+    text = text.replace("\n", " ")
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -156,3 +164,12 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _rebuilt(
+    kind: type[SelfrightError], args: tuple[Any, ...], data: dict[str, Any]
+) -> SelfrightError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(data)
+    return error

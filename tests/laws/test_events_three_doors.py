@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfright.errors import InvalidEventError
@@ -40,7 +41,24 @@ HOSTILE_NAMES = st.sampled_from(
 NUMBERS = st.floats(0, 1) | st.integers(0, 1) | st.sampled_from([0.0, 1.0, 1e-9, 0.1, 1 / 3])
 BIG_NUMBERS = NUMBERS | st.floats(0, 1e6) | st.integers(0, 10**5)
 HOSTILE_NUMBERS = st.sampled_from(
-    [-1, -1e-9, 10**20, 2**63, 10**400, 1e300, True, False, "5", "nan", "", [], {}]
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        -1,
+        -1e-9,
+        10**20,
+        2**63,
+        10**400,
+        1e300,
+        True,
+        False,
+        "5",
+        "nan",
+        "",
+        [],
+        {},
+    ]
 )
 WHOLES = st.integers(0, 10**9) | st.sampled_from([0, 1])
 HOSTILE_WHOLES = st.sampled_from([-1, 10**20, 0.5, 5.0, True, "5", 2**64, []])
@@ -201,6 +219,7 @@ def _arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:
     return arrays
 
 
+@settings(max_examples=200)
 @given(RUNS)
 def test_runs_get_one_verdict_as_scalars_and_as_columns(rows: list[dict[str, Any]]) -> None:
     """Lists and arrays alike: same rows kept, same rows refused for the same field."""
@@ -213,6 +232,7 @@ def test_runs_get_one_verdict_as_scalars_and_as_columns(rows: list[dict[str, Any
         _same(batch, expected)
 
 
+@settings(max_examples=200)
 @given(RUNS)
 def test_runs_get_one_verdict_as_scalars_and_from_the_wire(rows: list[dict[str, Any]]) -> None:
     """JSON array, NDJSON and msgpack: same rows kept, same indices refused."""
@@ -225,6 +245,7 @@ def test_runs_get_one_verdict_as_scalars_and_from_the_wire(rows: list[dict[str, 
         _same(run_batch(kept), expected)
 
 
+@settings(max_examples=200)
 @given(OUTCOMES)
 def test_outcomes_get_one_verdict_at_all_doors(rows: list[dict[str, Any]]) -> None:
     """Scored by us or by the sender: same rows kept with the same scores."""

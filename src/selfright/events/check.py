@@ -36,7 +36,9 @@ NAME: Final = f"must be text of 1..{MAX_NAME} printable characters"
 def number(field: str, value: Any, most: float) -> float:
     """Return a quantity of 0..``most``. bool and text are no numbers; numpy scalars are."""
     cls = value.__class__
-    quantity: float | None = value if cls is float or cls is int else _python_number(value, _NUMBERS)
+    quantity: float | None = (
+        value if cls is float or cls is int else _python_number(value, _NUMBERS)
+    )
     if quantity is not None and 0 <= quantity <= most:  # False for NaN
         return quantity
     raise InvalidEventError(field, value, number_reason(most))

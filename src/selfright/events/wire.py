@@ -76,7 +76,7 @@ def _decode(
         try:
             if isinstance(item, (bytes, msgspec.Raw)):
                 _check_size(item)
-                rows.append(check(decode(item)))
+                rows.append(check(_record(item, form, record, decode)))
             else:
                 rows.append(check(msgspec.convert(item, record)))
         except InvalidEventError as error:
@@ -86,6 +86,25 @@ def _decode(
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rejected.append(Rejection(index, "body", f"malformed: {error}"))
     return rows, rejected
+
+
+def _record(
+    item: bytes | msgspec.Raw, form: str, record: type[Any], decode: Callable[[Any], Any]
+) -> Any:  # noqa: ANN401 - a ``record``
+    try:
+        return decode(item)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if form == "msgpack":
+            raise
+        try:
+            parsed = json.loads(bytes(item))
+        except (ValueError, RecursionError):
+            parsed = None
+        if parsed is None:
+            raise
+        return msgspec.convert(parsed, record)
 
 
 def _items(body: bytes, form: str) -> Iterable[Any]:

@@ -49,8 +49,10 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> ColumnMap:
-    """Return which field each column fills.
+def resolve(
+    mapping: Mapping[str, str], columns: Sequence[str], *, setting: str = "map"
+) -> ColumnMap:
+    """Return which field each column fills; ``setting`` is what errors blame.
 
     A column that bears the name of a field fills it, unless it is renamed; a mapping to
     the empty name leaves that field out. Raises ``ConfigError`` for a NEW that is no
@@ -59,9 +61,9 @@ def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> ColumnMap:
     for new, old in mapping.items():
         if not is_field(new):
             remedy = f"{new} is no field{did_you_mean(new, FIELDS)}; fields are {_listed(FIELDS)}"
-            raise ConfigError("map", f"{new}={old}", f"{remedy}, context.NAME and config.NAME")
+            raise ConfigError(setting, f"{new}={old}", f"{remedy}, context.NAME and config.NAME")
         if old:
-            require_column("map", old, columns)
+            require_column(setting, old, columns)
     renamed = {old for old in mapping.values() if old}
     column_of = {
         name: name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from selfright.events.batch import Bools, Ints
     from selfright.events.door import Scorer
     from selfright.sources.filling import Filling
-    from selfright.sources.rows import Cells, Rows
+    from selfright.sources.rows import Blocks, Cells
 
 _KINDS: Final = {"run": True, "outcome": False}
 
@@ -58,7 +58,7 @@ class Passed:
 class Passage:
     """Takes the blocks of a file, in order, through the door."""
 
-    def __init__(self, rows: Rows, filling: Filling, scorer: Scorer | None) -> None:
+    def __init__(self, rows: Blocks, filling: Filling, scorer: Scorer | None) -> None:
         self._rows = rows
         self._filling = filling
         self._scorer = scorer
