@@ -28,3 +28,8 @@ class SystemClock:
 def monotonic_s() -> float:
     """Return seconds on a clock that never steps back; only differences mean anything."""
     return time.perf_counter()
+
+
+def cpu_s() -> float:
+    """Return CPU seconds that the calling thread has used; only differences mean anything."""
+    return time.thread_time()

@@ -1,0 +1,1 @@
+"""Speed of one component at a time, beside its peer: ``python -m benchmarks.speed``."""

@@ -1,0 +1,277 @@
+"""What is measured, and the limit each figure has to keep."""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.seed_like import SeedLikeMonitor
+from selfright.config import Settings, with_values
+from selfright.online_learning import ModelType, RealTimeModelUpdater
+from selfright.performance_monitor import PerformanceMonitor
+
+AGENTS = [f"agent-{i:03d}" for i in range(200)]
+UNBOUNDED = with_values(Settings(), {"log.queue_rows": 2_000_000, "log.memory_events": 2_000_000})
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; ``at_most`` False: the limit is a least value."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None = None
+    at_most: bool = True
+
+    @property
+    def held(self) -> bool:
+        """Whether the limit is kept; a figure without one only informs."""
+        if self.limit is None:
+            return True
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    def line(self) -> str:
+        """Return a row of the table."""
+        sign = "<=" if self.at_most else ">="
+        limit = "" if self.limit is None else f"{sign} {self.limit:g}"
+        missed = "" if self.held else "MISSED"
+        return f"{self.what:58} {self.value:>9.3g} {self.unit:4} {limit:>9}  {missed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "held": self.held}
+
+
+def _rows(n: int) -> Iterator[tuple[str, str, str, float, int, float]]:
+    rng = np.random.default_rng(1)
+    latency = rng.lognormal(6, 1, n).tolist()
+    failed = (rng.random(n) < 0.1).tolist()
+    tokens = rng.integers(10, 4000, n).tolist()
+    for i in range(n):
+        yield (
+            f"run-{i}", AGENTS[i % 200], "failure" if failed[i] else "success",
+            latency[i], tokens[i], tokens[i] * 1e-6,
+        )  # fmt: skip
+
+
+def _best_s(action: Callable[[], object], repeats: int = 5) -> float:
+    """Return the shortest of some runs: what the machine can do undisturbed."""
+    times = []
+    for _ in range(repeats):
+        gc.collect()
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def caller_cost() -> list[Figure]:
+    """Return what recording costs the caller's thread, beside prometheus_client."""
+    from prometheus_client import CollectorRegistry, Histogram
+
+    n = 20_000
+    rows = list(_rows(n))
+    histogram = Histogram("run_seconds", "x", ["agent", "status"], registry=CollectorRegistry())
+
+    def ours() -> None:
+        record = PerformanceMonitor(settings=UNBOUNDED).record_agent_run
+        for run_id, agent, status, latency, tokens, cost in rows:
+            record(run_id, agent, "agent", status, latency, tokens, cost)
+
+    def theirs() -> None:
+        for _, agent, status, latency, _, _ in rows:
+            histogram.labels(agent, status).observe(latency)
+
+    our_us, their_us = _best_s(ours) / n * 1e6, _best_s(theirs) / n * 1e6
+    return [
+        Figure("record_agent_run, caller's thread", our_us, "us"),
+        Figure("prometheus_client labels().observe", their_us, "us"),
+        Figure("record_agent_run / prometheus_client", our_us / their_us, "x", 1.0),
+    ]
+
+
+def pipeline() -> list[Figure]:
+    """Return the cost of record to windowed metrics, beside the dict-in-a-deque design."""
+    n = 50_000
+    rows = list(_rows(n))
+
+    def seed() -> None:
+        monitor = SeedLikeMonitor()
+        for i, (run_id, agent, status, latency, tokens, cost) in enumerate(rows):
+            monitor.record(run_id, agent, status, latency, tokens, cost)
+            if i % 5000 == 4999:  # its rules look at the metrics now and then
+                monitor.metrics()
+
+    def ours() -> None:
+        monitor = PerformanceMonitor(settings=UNBOUNDED, enable_auto_alerts=False)
+        for i, (run_id, agent, status, latency, tokens, cost) in enumerate(rows):
+            monitor.record_agent_run(run_id, agent, "agent", status, latency, tokens, cost)
+            if i % 5000 == 4999:
+                monitor.get_all_agent_metrics()
+
+    columns = {
+        "run_id": [row[0] for row in rows],
+        "agent_name": [row[1] for row in rows],
+        "status": [row[2] for row in rows],
+        "duration_ms": np.array([row[3] for row in rows]),
+        "tokens_used": np.array([row[4] for row in rows]),
+        "cost": np.array([row[5] for row in rows]),
+    }
+
+    def columnar() -> None:
+        monitor = PerformanceMonitor(settings=UNBOUNDED, enable_auto_alerts=False)
+        for first in range(0, n, 5000):
+            part = {name: column[first : first + 5000] for name, column in columns.items()}
+            monitor.record_agent_runs(part)
+            monitor.get_all_agent_metrics()
+
+    seed_us, our_us = _best_s(seed, 3) / n * 1e6, _best_s(ours, 3) / n * 1e6
+    columnar_us = _best_s(columnar, 3) / n * 1e6
+    return [
+        Figure("dict-in-a-deque design, per event", seed_us, "us"),
+        Figure("record -> windowed metrics, per event", our_us, "us"),
+        Figure("dict-in-a-deque / record", seed_us / our_us, "x", 4.0, at_most=False),
+        Figure("columnar batches -> windowed metrics, per event", columnar_us, "us"),
+        Figure("dict-in-a-deque / columnar", seed_us / columnar_us, "x", 25.0, at_most=False),
+    ]
+
+
+def window_query() -> list[Figure]:
+    """Return the time of all metrics of 200 agents with 1 M runs in the window."""
+    n = 1_000_000
+    rng = np.random.default_rng(2)
+    monitor = PerformanceMonitor(settings=UNBOUNDED, enable_auto_alerts=False)
+    seed = SeedLikeMonitor()
+    now_s = time.time()
+    for first in range(0, n, 10_000):
+        size = 10_000
+        latency = rng.lognormal(6, 1, size)
+        monitor.record_agent_runs(
+            {
+                "run_id": [f"q-{first + i}" for i in range(size)],
+                "agent_name": [AGENTS[i % 200] for i in range(size)],
+                "status": ["success"] * size,
+                "duration_ms": latency,
+                "timestamp": now_s - rng.random(size) * 3500,
+            }
+        )
+        for i in range(0, size, 10):  # a tenth: its pass over a million takes minutes
+            seed.record(f"q-{first + i}", AGENTS[i // 10 % 200], "success", latency[i], 1, 0.0)
+    monitor.flush()
+    our_s = _best_s(monitor.get_all_agent_metrics, 7)
+    seed_s = _best_s(seed.metrics, 2) * 10
+    monitor.close()
+    return [
+        Figure("all metrics of 200 agents, 1 M runs in the window", our_s * 1e3, "ms", 5.0),
+        Figure("dict-in-a-deque design, the same (a tenth x 10)", seed_s * 1e3, "ms"),
+        Figure("dict-in-a-deque / ours", seed_s / our_s, "x", 1000.0, at_most=False),
+    ]
+
+
+def retraining() -> list[Figure]:
+    """Return the time of incremental and full retrainings, saving included."""
+    figures = []
+    for runs, full, limit_ms in ((10_000, False, None), (10_000, True, None)):
+        with tempfile.TemporaryDirectory() as folder:
+            updater = RealTimeModelUpdater(model_storage_path=folder)
+            monitor = PerformanceMonitor(settings=UNBOUNDED, model_updater=updater)
+            monitor.record_agent_runs(
+                {
+                    "run_id": [f"r-{i}" for i in range(runs)],
+                    "agent_name": [AGENTS[i % 20] for i in range(runs)],
+                    "status": ["success" if i % 7 else "failure" for i in range(runs)],
+                    "task_type": [f"type-{i % 5}" for i in range(runs)],
+                    "duration_ms": np.full(runs, 100.0),
+                }
+            )
+            monitor.flush()
+            started = time.perf_counter()
+            result = monitor.trigger_retraining("benchmark", full)
+            whole_ms = (time.perf_counter() - started) * 1e3
+            assert result.success, result.error
+            name = "full, 10,000 runs" if full else "incremental, 100 outcomes"
+            figures.append(Figure(f"retraining {name}: whole call", whole_ms, "ms", limit_ms))
+            figures.append(
+                Figure(
+                    f"retraining {name}: job with save and fsync",
+                    result.duration_ms,
+                    "ms",
+                    75.0 if full else 30.0,
+                )
+            )
+    return figures
+
+
+def decisions() -> list[Figure]:
+    """Return the time of one selection among ten agents, propensities included."""
+    with tempfile.TemporaryDirectory() as folder:
+        updater = RealTimeModelUpdater(model_storage_path=folder)
+        monitor = PerformanceMonitor(settings=UNBOUNDED, model_updater=updater)
+        monitor.record_agent_runs(
+            {
+                "run_id": [f"d-{i}" for i in range(2000)],
+                "agent_name": [AGENTS[i % 10] for i in range(2000)],
+                "status": ["success" if i % 7 else "failure" for i in range(2000)],
+                "task_type": [f"type-{i % 5}" for i in range(2000)],
+                "duration_ms": np.full(2000, 100.0),
+            }
+        )
+        monitor.flush()
+        n = 2000
+
+        def choose() -> None:
+            for _ in range(n):
+                updater.select_agent("type-1", candidates=AGENTS[:10])
+
+        monitor.start()  # the drain thread takes the decisions away
+        taken_us = _best_s(choose, 3) / n * 1e6
+        monitor.close()
+        assert updater.select(ModelType.AGENT_SELECTION, AGENTS[:2]).probability > 0
+    return [Figure("select_agent, 10 agents, exact propensity", taken_us, "us", 100.0)]
+
+
+def importing() -> list[Figure]:
+    """Return what ``import selfright`` costs, beside a bare interpreter."""
+
+    def run(code: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - started
+
+    pairs = [(run("pass"), run("import selfright")) for _ in range(15)]
+    bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return [Figure("import selfright / bare interpreter", ours / bare, "x", 2.0)]
+
+
+def server() -> list[Figure]:
+    """Return start to first 200, idle memory and CPU, and durable runs a second."""
+    from benchmarks.speed.served import measure_server
+
+    return [
+        Figure(*row) for row in measure_server(Path(tempfile.mkdtemp(prefix="selfright-bench-")))
+    ]
+
+
+MEASURES: dict[str, Callable[[], list[Figure]]] = {
+    "import": importing,
+    "caller": caller_cost,
+    "pipeline": pipeline,
+    "window": window_query,
+    "decision": decisions,
+    "retraining": retraining,
+    "server": server,
+}
+
+assert os.name == "posix", "the server's measures read /proc"

@@ -1,0 +1,252 @@
+"""The newest reward samples of every agent, in a few bytes each.
+
+An incremental retraining learns from these, so it costs milliseconds and no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from selfright.events.intern import Interner
+from selfright.learn.model_type import ModelType
+from selfright.learn.samples import Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(slots=True)
+class RewardRows:
+    """Reward samples under construction: one row serves the three choosing models."""
+
+    agent: list[str] = field(default_factory=list)
+    group: list[str | None] = field(default_factory=list)
+    route: list[str | None] = field(default_factory=list)
+    config: list[str | None] = field(default_factory=list)
+    reward: list[float] = field(default_factory=list)
+    weight: list[float] = field(default_factory=list)
+    ts_us: list[int] = field(default_factory=list)
+
+    def add(
+        self,
+        agent: list[str],
+        group: list[str | None],
+        route: list[str | None],
+        config: list[str | None],
+        reward: np.ndarray,
+        weight: float,
+        ts_us: np.ndarray,
+    ) -> None:
+        """Append rows of one weight: 1 adds a sample, -1 takes back an earlier one."""
+        self.agent += agent
+        self.group += group
+        self.route += route
+        self.config += config
+        self.reward += reward.tolist()
+        self.weight += [weight] * len(agent)
+        self.ts_us += ts_us.tolist()
+
+    def drop(self, agent: str) -> None:
+        """Take out the rows of one agent."""
+        if agent in self.agent:
+            kept = [i for i, name in enumerate(self.agent) if name != agent]
+            for column in (
+                self.agent, self.group, self.route, self.config,
+                self.reward, self.weight, self.ts_us,
+            ):  # fmt: skip
+                column[:] = [column[i] for i in kept]  # type: ignore[index, call-overload]
+
+    def bounded(self) -> int:
+        """Pull rewards back into 0..1 and return how many lay beyond."""
+        beyond = 0
+        for i, reward in enumerate(self.reward):
+            if not 0.0 <= reward <= 1.0:
+                self.reward[i] = min(max(reward, 0.0), 1.0)
+                beyond += 1
+        return beyond
+
+    def samples(self) -> dict[ModelType, Samples]:
+        """Return the rows as the choosing models see them."""
+        reward, weight = np.array(self.reward), np.array(self.weight)
+        ts_us = np.array(self.ts_us, dtype=np.int64)
+        agents = [*self.agent]
+        return {
+            ModelType.AGENT_SELECTION: Samples(agents, [*self.group], reward, weight, ts_us),
+            ModelType.ROUTING: _with_arm(self.route, self.group, reward, weight, ts_us),
+            ModelType.PARAMETER_OPTIMIZATION: _with_arm(
+                self.config, self.agent, reward, weight, ts_us
+            ),
+        }
+
+
+# Stands for "no group / route / parameter set"; no name that passes the door equals it.
+_NONE = "\0none"
+
+
+class Recent:
+    """Ring of the newest ``limit`` reward samples per agent: 28 bytes a sample."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self.limit = limit
+        self._agents = Interner(limit=1_000_000)
+        self._names = Interner([_NONE], limit=100_000)  # groups, routes, parameter sets
+        self._size = np.zeros(0, dtype=np.int64)
+        self._next = np.zeros(0, dtype=np.int64)
+        self._reward = np.zeros((0, limit))
+        self._ts_us = np.zeros((0, limit), dtype=np.int64)
+        self._keys = np.zeros((0, limit, 3), dtype=np.int32)
+
+    def add(self, rows: RewardRows) -> None:
+        """Remember added rows; a row taken back is found by its agent, time and reward."""
+        if not rows.agent:
+            return
+        agent = self._agents.codes(rows.agent)
+        if len(self._agents) > len(self._size):
+            self._grow(len(self._agents))
+        weight = np.array(rows.weight)
+        for i in np.flatnonzero(weight < 0).tolist():
+            self._take_back(int(agent[i]), rows.ts_us[i], rows.reward[i])
+        added = np.flatnonzero(weight > 0)
+        agent = agent[added]
+        # Several rows of one agent take consecutive places, in their order.
+        order = np.argsort(agent, kind="stable")
+        first = np.searchsorted(agent[order], agent[order])
+        rank = np.empty(len(agent), dtype=np.int64)
+        rank[order] = np.arange(len(agent)) - first
+        slot = (self._next[agent] + rank) % self.limit
+        # Where one agent brings more rows than places, the last assignment wins: the newest.
+        self._reward[agent, slot] = np.array(rows.reward)[added]
+        self._ts_us[agent, slot] = np.array(rows.ts_us, dtype=np.int64)[added]
+        for position, keys in enumerate((rows.group, rows.route, rows.config)):
+            self._keys[agent, slot, position] = self._codes([keys[i] for i in added.tolist()])
+        brought = np.bincount(agent, minlength=len(self._size))
+        self._next = (self._next + brought) % self.limit
+        self._size = np.minimum(self._size + brought, self.limit)
+
+    def _codes(self, keys: list[str | None]) -> np.ndarray:
+        return self._names.codes([_NONE if key is None else key for key in keys])
+
+    def forget(self, agent: str) -> None:
+        """Drop the samples of one agent."""
+        code = self._agents.get(agent)
+        if code is not None and code < len(self._size):
+            self._size[code] = 0
+
+    def newest_agents(self, limit: int) -> list[str]:
+        """Return the agents of the fleet's newest ``limit`` samples."""
+        stamped = sorted(
+            ((int(ts), name) for name in self._agents.names for ts in self._times(name)),
+            reverse=True,
+        )[:limit]
+        return list(dict.fromkeys(name for _, name in stamped))
+
+    def means(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Return of every agent its name, how many samples are remembered, and their mean."""
+        n = len(self._agents)
+        age = (self._next[:n, None] - 1 - np.arange(self.limit)) % self.limit
+        total = np.where(age < self._size[:n, None], self._reward[:n], 0.0).sum(axis=1)
+        return (
+            list(self._agents.names),
+            self._size[:n].copy(),
+            total / np.maximum(self._size[:n], 1),
+        )
+
+    def samples(self, model_type: ModelType, agents: Iterable[str]) -> Samples:
+        """Return the newest samples of ``agents`` as ``model_type`` sees them, oldest first."""
+        rows = RewardRows()
+        for agent in agents:
+            code = self._agents.get(agent)
+            if code is None or code >= len(self._size):
+                continue
+            for slot in self._order(code).tolist():
+                group, route, config = (
+                    None if key == 0 else self._names.names[key]
+                    for key in self._keys[code, slot].tolist()
+                )
+                rows.add(
+                    [agent], [group], [route], [config],
+                    self._reward[code, slot : slot + 1], 1.0, self._ts_us[code, slot : slot + 1],
+                )  # fmt: skip
+        return rows.samples()[model_type]
+
+    def count(self, agent: str) -> int:
+        """Return how many samples of ``agent`` are remembered."""
+        code = self._agents.get(agent)
+        return 0 if code is None or code >= len(self._size) else int(self._size[code])
+
+    def _order(self, code: int) -> np.ndarray:
+        size = int(self._size[code])
+        slots: np.ndarray = (int(self._next[code]) - size + np.arange(size)) % self.limit
+        return slots
+
+    def _times(self, agent: str) -> list[int]:
+        code = self._agents.get(agent)
+        if code is None or code >= len(self._size):
+            return []
+        times: list[int] = self._ts_us[code, self._order(code)].tolist()
+        return times
+
+    def _take_back(self, code: int, ts_us: int, reward: float) -> None:
+        order = self._order(code)
+        match = (self._ts_us[code, order] == ts_us) & (self._reward[code, order] == reward)
+        found = np.flatnonzero(match)
+        if not found.size:
+            return
+        # Close the gap: the newer samples move one place towards the removed one.
+        for at in range(int(found[-1]), len(order) - 1):
+            here, following = order[at], order[at + 1]
+            self._reward[code, here] = self._reward[code, following]
+            self._ts_us[code, here] = self._ts_us[code, following]
+            self._keys[code, here] = self._keys[code, following]
+        self._size[code] -= 1
+        self._next[code] = (self._next[code] - 1) % self.limit
+
+    def _grow(self, needed: int) -> None:
+        size = max(needed, 2 * len(self._size), 16)
+        for name in ("_size", "_next", "_reward", "_ts_us", "_keys"):
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), dtype=old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the state as JSON-able values and numpy arrays."""
+        n = len(self._agents)
+        return {
+            "limit": self.limit,
+            "agents": [*self._agents.names],
+            "names": [*self._names.names],
+            "size": self._size[:n].copy(),
+            "next": self._next[:n].copy(),
+            "reward": self._reward[:n].copy(),
+            "ts_us": self._ts_us[:n].copy(),
+            "keys": self._keys[:n].copy(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Return the ring that ``to_state`` described."""
+        recent = cls(state["limit"])
+        recent._agents = Interner(state["agents"], limit=1_000_000)
+        recent._names = Interner(state["names"], limit=100_000)
+        recent._size, recent._next = state["size"].copy(), state["next"].copy()
+        recent._reward = state["reward"].copy()
+        recent._ts_us, recent._keys = state["ts_us"].copy(), state["keys"].copy()
+        return recent
+
+
+def _with_arm(
+    arm: list[str | None],
+    group: list[Any],
+    reward: np.ndarray,
+    weight: np.ndarray,
+    ts_us: np.ndarray,
+) -> Samples:
+    kept = [i for i, name in enumerate(arm) if name is not None]
+    return Samples(
+        [str(arm[i]) for i in kept], [group[i] for i in kept],
+        reward[kept], weight[kept], ts_us[kept],
+    )  # fmt: skip

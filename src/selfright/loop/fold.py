@@ -1,0 +1,242 @@
+"""The state of everything, as a function of the log: ``apply(commit) -> effects``.
+
+Pure: no clock, no thread, no file. What the world has to do is returned as effects, and
+what comes of them arrives as further commits. Folding the same log again gives the same
+state, the same alerts and the same decisions, byte for byte.
+
+One commit passes these stages: the detectors judge its rows one by one (``evidence``),
+the alerts and the trigger hear what they found; up to the row at which something was
+triggered, the rows then enter the metrics and the models; the gate compares a
+challenger with its champion on the way (``trials``). ``apply`` stops behind a row that
+triggered something, so that a simulation can run the effect at that very offset.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from selfright.events.intern import Interner
+from selfright.events.record import (
+    AlertTransition,
+    Decision,
+    ModelAdopted,
+    OperatorAct,
+    RetrainFinished,
+    RetrainRequested,
+    SettingsApplied,
+    decode_act,
+    encode_act,
+)
+from selfright.learn.feed import Feed
+from selfright.loop.evidence import judge
+from selfright.loop.rooms import Moment
+from selfright.loop.trials import Trials
+from selfright.retrain.trigger import Request
+
+if TYPE_CHECKING:
+    from selfright.events.batch import Commit, Ints
+    from selfright.events.record import AnyAct
+    from selfright.loop.effects import Effect
+    from selfright.loop.ports import ModelSource
+    from selfright.loop.rooms import FoldPolicy, Rooms
+
+# Decisions remembered so that an outcome reported by decision finds its agent.
+_DECISIONS: Final = 10_000
+_NEVER: Final = 1 << 62
+
+
+class Fold:
+    """The folded state. ``apply`` is the only way to change it.
+
+    Parameters
+    ----------
+    log_id
+        The log it is folded from; a state of another log is refused.
+    models
+        Where the versions that retrainings made are found.
+    """
+
+    def __init__(self, log_id: str, rooms: Rooms, policy: FoldPolicy, models: ModelSource) -> None:
+        self.log_id = log_id
+        self.rooms = rooms
+        self.policy = policy
+        self.trials = Trials(rooms, policy, models)
+        self.agent_types: dict[str, str] = {}
+        self.agent_versions: dict[str, str] = {}
+        self.decisions: OrderedDict[str, Decision] = OrderedDict()
+        self.applied = 0
+        self.automatic = False
+        self._moment = Moment()
+
+    @property
+    def now_us(self) -> int:
+        """The log's time, up to which everything is folded."""
+        return self._moment.now_us
+
+    @property
+    def agents(self) -> Interner:
+        """Names and codes of all agents ever seen."""
+        return self.rooms.agents
+
+    # ---- the verb --------------------------------------------------------------------
+
+    def apply(self, commit: Commit, start: int | None = None) -> tuple[list[Effect], int]:
+        """Take rows from offset ``start`` on into account.
+
+        Returns the effects and the offset up to which the commit was taken: it stops
+        behind a row that triggered something; call again until ``commit.next_offset``.
+        """
+        low = commit.first_offset if start is None else start
+        moment = self._moment = Moment(self._moment.now_us, low)
+        next_act = next((seq for seq, _ in commit.acts if seq >= low), _NEVER)
+        if next_act == low or not self.policy.file_clock:
+            moment.now_us = max(moment.now_us, commit.log_time_us)
+        if next_act == low:
+            self._take_act(next(act for seq, act in commit.acts if seq == low), moment)
+            reached = low + 1
+        else:
+            high = min(next_act, commit.next_offset)
+            high = self.trials.boundary(commit, low, high)
+            reached = self._take_rows(commit, low, high, moment)
+        self.trials.expire(moment)
+        moment.tell(self.rooms.book.tick(moment.now_us))
+        self.applied = reached
+        return moment.effects, reached
+
+    # ---- rows ------------------------------------------------------------------------
+
+    def _take_rows(self, commit: Commit, low: int, high: int, moment: Moment) -> int:
+        part = commit.between(low, high)
+        runs = self.agents.codes(part.runs.agent_name)
+        outcomes = self.agents.codes(part.outcomes.agent_name)
+        asked = self._judge(part, runs, outcomes, moment)
+        reached = high if asked is None else moment.offset + 1
+        if reached < high:
+            part = part.between(low, reached)
+            runs, outcomes = runs[: len(part.runs)], outcomes[: len(part.outcomes)]
+        self._measure(part, runs, outcomes)
+        moment.offset = reached - 1
+        self.trials.learn(part, moment)
+        if asked is not None:
+            self.trials.ask(asked.act, moment)
+        return reached
+
+    def _judge(self, part: Commit, runs: Ints, outcomes: Ints, moment: Moment) -> Request | None:
+        """Judge row after row; stop at, and return, the first request for a retraining."""
+        watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
+        triggers = self.automatic and self.policy.retraining
+        for row in judge(watch, part, runs, outcomes):
+            moment.offset = row.offset
+            if self.policy.file_clock and row.ts_us > moment.now_us:
+                moment.now_us = row.ts_us
+            for detection in row.detections:
+                trigger.observe(detection)
+                if self.policy.alerts:
+                    name = self._name(detection.scope)
+                    moment.tell(book.observe(detection, name, moment.now_us))
+            if triggers and watch.standing_scopes:
+                asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
+                if isinstance(asked, Request):
+                    return asked
+        return None
+
+    def _measure(self, part: Commit, runs: Ints, outcomes: Ints) -> None:
+        metrics, codes = self.rooms.metrics, self.agents.codes
+        gone_runs, gone_outcomes = part.retracted_runs, part.retracted_outcomes
+        if len(gone_runs):
+            metrics.retract_runs(codes(gone_runs.agent_name), gone_runs)
+        if len(gone_outcomes):
+            metrics.retract_outcomes(codes(gone_outcomes.agent_name), gone_outcomes)
+        if len(part.runs):
+            metrics.update_runs(runs, part.runs)
+            names = part.runs.agent_name
+            self.agent_types.update(zip(names, part.runs.agent_type, strict=True))
+            self.agent_versions.update(
+                (name, version)
+                for name, version in zip(names, part.runs.agent_version, strict=True)
+                if version is not None
+            )
+        if len(part.outcomes):
+            metrics.update_outcomes(outcomes, part.outcomes)
+
+    def _name(self, scope: int) -> str | None:
+        return None if scope < 0 else self.agents.names[scope]
+
+    # ---- acts ------------------------------------------------------------------------
+
+    def _take_act(self, act: AnyAct, moment: Moment) -> None:
+        match act:
+            case Decision():
+                self.decisions[act.act_id] = act
+                if len(self.decisions) > _DECISIONS:
+                    self.decisions.popitem(last=False)
+            case RetrainRequested():
+                self.trials.request(act, moment)
+            case RetrainFinished():
+                self.trials.finish(act, moment)
+            case OperatorAct():
+                self._operate(act, moment)
+            case SettingsApplied():
+                self.automatic = bool(act.settings.get("automatic", self.automatic))
+            case ModelAdopted() | AlertTransition():
+                pass  # what the fold itself did, written down for readers of the log
+
+    def _operate(self, act: OperatorAct, moment: Moment) -> None:
+        if act.verb in {"rollback", "promote"}:
+            self.trials.serve(act, moment)
+            return
+        code = self.agents.get(act.target)
+        if act.verb == "accept_as_normal" and code is not None:
+            self.rooms.watch.note_retraining(code)
+        elif act.verb == "retire" and code is not None:
+            self.rooms.watch.forget(code)
+            self.rooms.trigger.forget(code)
+            self.rooms.metrics.evict(code)
+        moment.tell(self.rooms.book.operator(act, moment.now_us))
+
+    # ---- state -----------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything as plain values and numpy arrays; see ``saved``."""
+        rooms = self.rooms
+        return {
+            "log_id": self.log_id,
+            "applied": self.applied,
+            "now_us": self.now_us,
+            "automatic": self.automatic,
+            "agents": list(self.agents.names),
+            "agent_types": self.agent_types,
+            "agent_versions": self.agent_versions,
+            "decisions": [encode_act(act) for act in self.decisions.values()],
+            "metrics": rooms.metrics.to_state(),
+            "watch": rooms.watch.to_state(),
+            "book": rooms.book.to_state(),
+            "trigger": rooms.trigger.to_state(),
+            "feed": rooms.feed.to_state(),
+            "trials": self.trials.to_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state of the same log. Raises ``ValueError`` for one of another.
+
+        Thresholds and policies are those of now: the state holds what happened.
+        """
+        if state["log_id"] != self.log_id:
+            raise ValueError(f"belongs to log {state['log_id']}, this is {self.log_id}")
+        rooms = self.rooms
+        rooms.metrics = type(rooms.metrics).from_state(rooms.metrics.policy, state["metrics"])
+        rooms.watch = type(rooms.watch).from_state(rooms.watch.policy, state["watch"])
+        rooms.book = type(rooms.book).from_state(state["book"])
+        rooms.trigger = type(rooms.trigger).from_state(rooms.trigger.policy, state["trigger"])
+        rooms.feed = Feed.from_state(rooms.feed.policy, state["feed"])
+        rooms.agents = Interner(state["agents"], limit=rooms.metrics.policy.max_agents)
+        self.trials.restore(state["trials"])
+        self.applied, self.automatic = state["applied"], state["automatic"]
+        self._moment = Moment(state["now_us"], self.applied)
+        self.agent_types = dict(state["agent_types"])
+        self.agent_versions = dict(state["agent_versions"])
+        decided = (decode_act(data) for data in state["decisions"])
+        self.decisions = OrderedDict(
+            (act.act_id, act) for act in decided if isinstance(act, Decision)
+        )

@@ -1,0 +1,236 @@
+"""One model: what serves, its challenger, and the gate between them.
+
+The served model only accumulates. Every change of mind is a new version, made by a
+retraining, and this is where it proves itself: the challenger predicts each affected
+outcome before it learns from it, beside the champion as it stood when the challenger
+was made, and the gate compares them. In an emergency the challenger serves meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from selfright.events.record import RetrainFinished, decode_act, encode_act
+from selfright.learn.choice import Choice, ChoiceModel
+from selfright.learn.hierarchy.thompson import draw
+from selfright.learn.model import model_from_state
+from selfright.learn.model_type import ModelType
+from selfright.retrain.gate import PredictiveGate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfright.events.record import GateRecord
+    from selfright.learn.model import Model
+    from selfright.learn.samples import Samples
+
+# Least share of an agent in doubt while a challenger serves on trial, and of all such
+# agents together: 4 % of a few thousand tasks a day decide the gate within hours.
+PROBE: Final = 0.04
+PROBES_IN_ALL: Final = 0.2
+
+
+@dataclass(slots=True)
+class Challenger:
+    """A retrained version on trial.
+
+    Attributes
+    ----------
+    pending
+        The record that opened the trial.
+    frozen
+        The champion as it stood at the start: what the challenger is compared with.
+    serves
+        True in an emergency: the challenger serves while the gate watches.
+    """
+
+    pending: RetrainFinished
+    model: Model
+    frozen: Model
+    gate: PredictiveGate
+    serves: bool
+    opened_us: int
+
+    @property
+    def version(self) -> int:
+        """The version on trial."""
+        assert self.pending.version is not None  # a pending record always has one
+        return self.pending.version
+
+
+def with_probes(probabilities: np.ndarray, doubted: np.ndarray) -> np.ndarray:
+    """Return ``probabilities`` with a least share for each arm of the mask ``doubted``.
+
+    >>> import numpy as np
+    >>> with_probes(np.array([0.0, 1.0]), np.array([True, False])).tolist()
+    [0.04, 0.96]
+    """
+    count = int(doubted.sum())
+    if not count:
+        return probabilities
+    least = min(PROBE, PROBES_IN_ALL / count)
+    raised = np.where(doubted, np.maximum(probabilities, least), probabilities)
+    others = ~doubted
+    room = 1.0 - raised[doubted].sum()
+    if raised[others].sum() > 0.0 and room > 0.0:
+        raised[others] *= room / raised[others].sum()
+    total: np.ndarray = raised / raised.sum()
+    return total
+
+
+class ModelSlot:
+    """Holds one model type: the champion, and at most one challenger."""
+
+    def __init__(self, model: Model, version: int | None = None) -> None:
+        self.champion = model
+        self.version = version
+        self.challenger: Challenger | None = None
+
+    @property
+    def model_type(self) -> ModelType:
+        """Which model this is."""
+        return self.champion.model_type
+
+    @property
+    def served(self) -> Model:
+        """The model that decides now."""
+        trial = self.challenger
+        return trial.model if trial is not None and trial.serves else self.champion
+
+    @property
+    def served_version(self) -> int | None:
+        """The version that decides now; None before the first one was saved."""
+        trial = self.challenger
+        return trial.version if trial is not None and trial.serves else self.version
+
+    def affected(self, samples: Samples) -> np.ndarray:
+        """Return which samples the trial is judged by, bool[n]; none without a trial."""
+        if self.challenger is None:
+            return np.zeros(len(samples), dtype=np.bool_)
+        agents = self.challenger.pending.agents
+        if not agents or self.model_type is ModelType.ROUTING:
+            # Routes have no agents: every routed run tells.
+            return samples.weight > 0
+        # Parameter sets are grouped by agent; for the others the agent is the arm.
+        by_group = self.model_type is ModelType.PARAMETER_OPTIMIZATION
+        names = samples.group if by_group else samples.arm
+        mine = set(agents)
+        found: np.ndarray = np.array([name in mine for name in names], dtype=np.bool_)
+        return found & (samples.weight > 0)
+
+    def learn(self, samples: Samples) -> GateRecord | None:
+        """Predict, compare, then learn; return the gate's record once it has decided.
+
+        After a verdict the caller closes the trial with ``close``.
+        """
+        verdict: GateRecord | None = None
+        trial = self.challenger
+        if trial is not None and len(samples):
+            verdict = self._compare(trial, samples)
+            trial.model.update(samples)
+        self.champion.update(samples)
+        return verdict
+
+    def restart(self, arms: tuple[str, ...], nothing: Samples) -> None:
+        """Set aside what is believed of ``arms``, in the champion and on trial alike."""
+        if arms:
+            self.champion = self.champion.restart(arms, nothing)
+            if self.challenger is not None:
+                self.challenger.model = self.challenger.model.restart(arms, nothing)
+
+    def open(self, challenger: Challenger) -> None:
+        """Start a trial. One at a time: the trigger and the control see to that."""
+        assert self.challenger is None
+        self.challenger = challenger
+
+    def choose(self, names: Sequence[str], group: str | None, rng: np.random.Generator) -> Choice:
+        """Choose one of ``names``; the probabilities are those it was drawn from.
+
+        While a challenger serves on trial, an agent it turned away from gets at least 4 %
+        of the choices, if the champion still thinks it the best: without them nobody
+        would learn which of the two is right, nor that the agent has recovered.
+        """
+        model = self.served
+        assert isinstance(model, ChoiceModel)  # the faces choose by models that choose
+        probabilities = model.propensities(names, group)
+        trial = self.challenger
+        if trial is not None and trial.serves:
+            groups = [group] * len(names)
+            best = model.mean_of(names, groups).max()
+            doubted = trial.frozen.mean_of(names, groups) > best
+            probabilities = with_probes(probabilities, doubted)
+        return Choice(draw(probabilities, rng), probabilities)
+
+    def expired(self, now_us: int) -> GateRecord | None:
+        """Return the gate's record if the trial has lasted too long."""
+        trial = self.challenger
+        return None if trial is None else trial.gate.expire(now_us)
+
+    def close(self, *, promoted: bool) -> Challenger:
+        """End the trial; the challenger becomes the champion if it was promoted."""
+        trial = self.challenger
+        assert trial is not None
+        if promoted:
+            self.champion, self.version = trial.model, trial.version
+        self.challenger = None
+        return trial
+
+    def adopt(self, model: Model, version: int) -> Challenger | None:
+        """Let ``model`` serve because an operator said so; return a trial this ends."""
+        ended, self.challenger = self.challenger, None
+        self.champion, self.version = model, version
+        return ended
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the champion, the trial and what serves as plain values and arrays."""
+        trial = self.challenger
+        return {
+            "version": self.version,
+            "champion": self.champion.to_state(),
+            "trial": None
+            if trial is None
+            else {
+                "pending": encode_act(trial.pending),
+                "model": trial.model.to_state(),
+                "frozen": trial.frozen.to_state(),
+                "gate": trial.gate.to_state(),
+                "serves": trial.serves,
+                "opened_us": trial.opened_us,
+            },
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> ModelSlot:
+        """Return the slot that ``to_state`` described."""
+        slot = cls(model_from_state(state["champion"]), state["version"])
+        trial = state["trial"]
+        if trial is not None:
+            pending = decode_act(trial["pending"])
+            if not isinstance(pending, RetrainFinished):
+                raise TypeError("a trial without the record that opened it")
+            slot.challenger = Challenger(
+                pending=pending,
+                model=model_from_state(trial["model"]),
+                frozen=model_from_state(trial["frozen"]),
+                gate=PredictiveGate.from_state(trial["gate"]),
+                serves=trial["serves"],
+                opened_us=trial["opened_us"],
+            )
+        return slot
+
+    def _compare(self, trial: Challenger, samples: Samples) -> GateRecord | None:
+        told = np.flatnonzero(self.affected(samples))
+        if not told.size:
+            return None
+        index = told.tolist()
+        arms, groups = [samples.arm[i] for i in index], [samples.group[i] for i in index]
+        believed = trial.frozen.mean_of(arms, groups)
+        believed_now = trial.model.mean_of(arms, groups)
+        for i, champion, challenger in zip(index, believed, believed_now, strict=True):
+            record = trial.gate.update(float(samples.y[i]), float(champion), float(challenger))
+            if record is not None:
+                return record
+        return None

@@ -1,0 +1,193 @@
+"""What the circle knows, as the faces show it: figures, alerts, retrainings, health."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from selfright.alerts.alert import AlertLevel
+from selfright.alerts.health import health
+from selfright.errors import ConfigError, MissingExtraError, UnknownNameError
+from selfright.events.batch import RUN_COLUMNS
+from selfright.events.timestamp import iso
+from selfright.loop.retraining import RetrainResult
+from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
+
+if TYPE_CHECKING:
+    from selfright.alerts.alert import PerformanceAlert
+    from selfright.loop.control import Circle
+    from selfright.loop.fold import Fold
+
+
+class FleetView:
+    """Reads a circle for a face. Every method first folds what was recorded before."""
+
+    def __init__(self, circle: Circle, *, trends: bool = True) -> None:
+        self._circle = circle
+        self._trends = trends
+
+    def _now_us(self, fold: Fold) -> int:
+        # A simulation lives in the file's time, a monitor in the machine's.
+        return fold.now_us if fold.policy.file_clock else self._circle.clock.now_us()
+
+    def system(self, window_minutes: float | None) -> PerformanceMetrics:
+        """Return the whole fleet's figures."""
+        with self._circle.reading() as fold:
+            return fold.rooms.metrics.snapshot(None, self._now_us(fold), _window(window_minutes))
+
+    def agent(self, name: str, window_minutes: float | None) -> AgentPerformance:
+        """Return one agent's figures."""
+        with self._circle.reading() as fold:
+            return self._performance(fold, name, _window(window_minutes))
+
+    def agents(self, window_minutes: float | None) -> dict[str, AgentPerformance]:
+        """Return every agent's figures by name."""
+        with self._circle.reading() as fold:
+            now_us, metrics = self._now_us(fold), fold.rooms.metrics
+            return {
+                fold.agents.names[code]: metrics.performance(
+                    code, fold.agents.names[code], self._type(fold, code), found, now_us
+                )
+                for code, found in metrics.snapshots(now_us, _window(window_minutes)).items()
+            }
+
+    def agent_names(self) -> list[str]:
+        """Return the names of all agents ever seen."""
+        with self._circle.reading() as fold:
+            return list(fold.agents.names)
+
+    def alerts(
+        self, level: AlertLevel | str | None, agent_name: str | None, limit: int, state: str | None
+    ) -> list[PerformanceAlert]:
+        """Return the newest alerts that match, newest last."""
+        if limit < 1:
+            raise ConfigError("limit", limit, "must be at least 1")
+        wanted = None if level is None else _level(level)
+        with self._circle.reading() as fold:
+            return fold.rooms.book.query(
+                level=wanted, agent_name=agent_name, limit=limit, state=state
+            )
+
+    def alert(self, alert_id: str) -> PerformanceAlert:
+        """Return one alert; raise ``UnknownNameError``."""
+        with self._circle.reading() as fold:
+            found = fold.rooms.book.get(alert_id)
+        if found is None:
+            raise UnknownNameError("alert", alert_id)
+        return found
+
+    def explain(self, alert_id: str) -> dict[str, Any]:
+        """Return an alert with everything it was judged from."""
+        with self._circle.reading() as fold:
+            found = fold.rooms.book.get(alert_id)
+            if found is None:
+                raise UnknownNameError("alert", alert_id)
+            return {"alert": found.to_dict(), "why": fold.rooms.book.explain(alert_id)}
+
+    def trends(self) -> dict[str, dict[str, Any]]:
+        """Return the fleet's trends by metric."""
+        if not self._trends:
+            return {}
+        with self._circle.reading() as fold:
+            found = fold.rooms.metrics.trends(None, self._now_us(fold), None)
+            return {name: trend.to_dict() for name, trend in found.items()}
+
+    def retrainings(self, limit: int) -> list[RetrainResult]:
+        """Return the newest retrainings, newest last."""
+        with self._circle.reading() as fold:
+            return [
+                RetrainResult.of(item) for item in list(fold.trials.retrainings.values())[-limit:]
+            ]
+
+    def suppressed(self, limit: int) -> list[dict[str, Any]]:
+        """Return retrainings that were held back, newest last."""
+        with self._circle.reading() as fold:
+            return [item.to_dict() for item in fold.rooms.trigger.suppressed.newest(limit)]
+
+    def health(self) -> dict[str, Any]:
+        """Return the health score with its parts."""
+        with self._circle.reading() as fold:
+            metrics = fold.rooms.metrics.snapshot(None, self._now_us(fold), None)
+            return health(
+                metrics, self._circle.settings.thresholds, fold.rooms.book.active()
+            ).to_dict()
+
+    def report_inputs(self, include_agents: bool, window_minutes: float | None) -> dict[str, Any]:
+        """Return the plain inputs of a report."""
+        minutes = window_minutes or self._circle.settings.windows.window_minutes
+        agents = self.agents(window_minutes) if include_agents else {}
+        return {
+            "generated_at": iso(self._circle.clock.now_us()),
+            "time_window_minutes": minutes,
+            "system_metrics": self.system(window_minutes).to_dict(),
+            "health": self.health(),
+            "agent_metrics": {name: agent.to_dict() for name, agent in agents.items()},
+            "alerts": [alert.to_dict() for alert in self.alerts(None, None, 50, None)],
+            "trends": self.trends(),
+            "retrainings": [result.to_dict() for result in self.retrainings(50)],
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts of the circle itself."""
+        circle = self._circle
+        buffered = len(circle.inbox)
+        with circle.reading() as fold:
+            metrics, book = fold.rooms.metrics, fold.rooms.book
+            return {
+                "events_buffered": buffered,
+                "events_logged": circle.log.next_offset,
+                "events_folded": fold.applied,
+                "events_dropped": circle.inbox.dropped,
+                "events_late": metrics.late,
+                "timestamps_clamped": circle.door.clamped,
+                "agents_tracked": len(fold.agents),
+                "accuracy_measurements": metrics.outcomes_total,
+                "active_alerts": len(book.active()),
+                "retrainings": len(fold.trials.retrainings),
+                "rewards_beyond_bounds": fold.rooms.feed.beyond_bounds,
+                "failures": circle.failures,
+                "last_failure": circle.last_failure,
+            }
+
+    def runs_frame(self, engine: str) -> Any:
+        """Return the kept runs as a data frame."""
+        if engine not in {"pandas", "polars", "arrow"}:
+            raise ConfigError("engine", engine, "must be pandas, polars or arrow")
+        self._circle.pump()
+        columns: dict[str, list[Any]] = {}
+        page = self._circle.log.runs(limit=1_000_000)
+        for name in ("seq", *RUN_COLUMNS):
+            column = getattr(page.runs, name)
+            columns[name] = column.tolist() if hasattr(column, "tolist") else column
+        module = {"arrow": "pyarrow"}.get(engine, engine)
+        try:
+            frames = import_module(module)
+        except ImportError as error:
+            raise MissingExtraError(f"runs_frame(engine={engine!r})", "frames") from error
+        return frames.table(columns) if engine == "arrow" else frames.DataFrame(columns)
+
+    def _performance(self, fold: Fold, name: str, window_minutes: float | None) -> AgentPerformance:
+        code = fold.agents.get(name)
+        if code is None:
+            return AgentPerformance.unknown(name)
+        now_us, metrics = self._now_us(fold), fold.rooms.metrics
+        found = metrics.snapshot(code, now_us, window_minutes)
+        return metrics.performance(code, name, self._type(fold, code), found, now_us)
+
+    @staticmethod
+    def _type(fold: Fold, code: int) -> str:
+        return fold.agent_types.get(fold.agents.names[code], "agent")
+
+
+def _window(minutes: float | None) -> float | None:
+    if minutes is not None and not minutes > 0:
+        raise ConfigError("time_window_minutes", minutes, "must be greater than 0")
+    return minutes
+
+
+def _level(level: AlertLevel | str) -> AlertLevel:
+    try:
+        return AlertLevel(level)
+    except ValueError:
+        words = ", ".join(item.value for item in AlertLevel)
+        raise ConfigError("level", level, f"must be one of {words}") from None

@@ -1,0 +1,549 @@
+"""The second public face: models that learn from every outcome, and choose.
+
+``RealTimeModelUpdater`` holds the five models, learns from runs and outcomes, selects
+agents, routes and parameter sets with exact propensities, and retrains behind a gate.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from selfright.assemble import Learning, open_circle
+from selfright.clock import SystemClock
+from selfright.config import Settings, with_values
+from selfright.errors import ConfigError, UnknownNameError
+from selfright.events.record import Decision as DecisionRecord
+from selfright.events.record import OperatorAct
+from selfright.learn.feed import config_key
+from selfright.learn.model_type import ModelType as ModelType
+from selfright.learn.performance_model import AgentPerformanceModel as AgentPerformanceModel
+from selfright.learn.strategy import UpdateStrategy as UpdateStrategy
+from selfright.loop import retraining
+from selfright.loop.outcome_event import EventSeverity as EventSeverity
+from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
+from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
+from selfright.loop.outcome_event import record_event
+from selfright.loop.retraining import RetrainResult
+from selfright.retrain.registry import FileRegistry
+from selfright.retrain.registry import ModelVersion as ModelVersion
+
+if TYPE_CHECKING:
+    from selfright.learn.model import Model
+    from selfright.loop.control import Circle
+
+_OTHER = "_other"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was chosen, and with which probability it was.
+
+    ``probabilities`` has one for every candidate and sums to 1; the choice was drawn
+    from exactly these. ``agent_name`` is the arm, whatever the model chooses among.
+    """
+
+    decision_id: str
+    agent_name: str
+    probability: float
+    probabilities: dict[str, float]
+    model_version: int
+    mode: str
+
+    @property
+    def arm(self) -> str:
+        """The choice: an agent, a route, or the name of a parameter set."""
+        return self.agent_name
+
+
+@dataclass(frozen=True, slots=True)
+class LearningMetrics:
+    """Counts of the models and their retrainings."""
+
+    events_processed: int
+    updates: dict[str, int]
+    versions: dict[str, int | None]
+    retrainings: int
+    promoted: int
+    rejected: int
+    on_trial: tuple[str, ...]
+    rewards_beyond_bounds: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "on_trial": list(self.on_trial)
+        }
+
+
+class RealTimeModelUpdater:
+    """Learns from every run and outcome; chooses; retrains behind a gate.
+
+    Given to a ``PerformanceMonitor`` it joins that monitor's log: what is recorded there
+    reaches the models. Alone it keeps the newest ``replay_buffer_size`` events in memory.
+
+    Parameters
+    ----------
+    kafka_servers
+        None: the embedded stream. Kafka is not supported yet: anything else is refused.
+    batch_size, batch_timeout_seconds
+        Bound how stale the served models may be: so many events, so many seconds.
+    model_storage_path
+        Folder of the versions; created when needed.
+    update_strategy
+        How evidence is forgotten; see ``UpdateStrategy``.
+    enable_auto_save, save_interval_seconds
+        Save what was learnt since the last version, every so often while started.
+    replay_buffer_size
+        Events kept where there is no monitor.
+    settings
+        The frozen settings tree, for all the rest.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is wrong; the message names it and the remedy.
+    """
+
+    def __init__(
+        self,
+        kafka_servers: str | None = None,
+        kafka_topic: str = "agent-outcomes",
+        consumer_group: str = "model-updater",
+        batch_size: int = 10,
+        batch_timeout_seconds: float = 30,
+        model_storage_path: str = "./models",
+        update_strategy: UpdateStrategy = UpdateStrategy.BAYESIAN,
+        enable_auto_save: bool = True,
+        save_interval_seconds: float = 300,
+        replay_buffer_size: int = 10_000,
+        settings: Settings | None = None,
+    ) -> None:
+        if kafka_servers is not None:
+            raise ConfigError(
+                "kafka_servers",
+                kafka_servers,
+                "the Kafka source comes with the extra `kafka`, which this version does not "
+                "have yet; leave it None for the embedded stream",
+            )
+        for name, value in (
+            ("batch_size", batch_size),
+            ("batch_timeout_seconds", batch_timeout_seconds),
+            ("save_interval_seconds", save_interval_seconds),
+            ("replay_buffer_size", replay_buffer_size),
+        ):
+            if not value > 0:
+                raise ConfigError(name, value, "must be greater than 0")
+        self.kafka_topic = kafka_topic
+        self.consumer_group = consumer_group
+        self.batch_size = batch_size
+        self.batch_timeout_seconds = batch_timeout_seconds
+        self.settings = with_values(
+            settings or Settings(), {"log.memory_events": replay_buffer_size}
+        )
+        self.learning = Learning(
+            FileRegistry(model_storage_path, SystemClock()), UpdateStrategy(update_strategy)
+        )
+        self._auto_save_s = save_interval_seconds if enable_auto_save else None
+        self._rng = np.random.default_rng(self.settings.learn.seed)
+        self._guard = threading.RLock()
+        self._circle: Circle | None = None
+        self._owns_circle = False
+        self._saver: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    # ---- joining ---------------------------------------------------------------------
+
+    def attach(self, circle: Circle) -> None:
+        """Join a monitor's circle. Raises ``ConfigError`` if it has joined or made one."""
+        with self._guard:
+            if self._circle is not None:
+                raise ConfigError(
+                    "model_updater",
+                    self,
+                    "belongs to a monitor already, or was used alone; make one per monitor "
+                    "and give it to the monitor first",
+                )
+            self._circle = circle
+
+    @property
+    def circle(self) -> Circle:
+        """The circle this updater turns with: its monitor's, or one of its own."""
+        with self._guard:
+            if self._circle is None:
+                self._circle = open_circle(self.settings, learning=self.learning, alerts=False)
+                self._owns_circle = True
+            return self._circle
+
+    # ---- learning --------------------------------------------------------------------
+
+    def submit(self, event: OutcomeEvent | Mapping[str, Any]) -> None:
+        """Learn from one event. Never blocks. Raises ``InvalidEventError``."""
+        record_event(self.circle, event)
+        self._settle()
+
+    def submit_many(self, events: Iterable[OutcomeEvent | Mapping[str, Any]]) -> int:
+        """Learn from many events; return how many. Raises ``InvalidEventError``."""
+        count = 0
+        for event in events:
+            record_event(self.circle, event)
+            count += 1
+        self._settle()
+        return count
+
+    def record_outcome(
+        self,
+        decision_id: str,
+        reward: float | None = None,
+        status: str | None = None,
+        cost: float | None = None,
+        latency_ms: float | None = None,
+        accuracy_score: float | None = None,
+    ) -> None:
+        """Say what came of a decision: in any order, late, or never.
+
+        ``reward`` and ``accuracy_score`` (0..1) mean the same; without either the status
+        tells. Raises ``UnknownNameError`` for a decision nobody made.
+        """
+        score = reward if accuracy_score is None else accuracy_score
+        if score is None and status is None:
+            raise ConfigError("record_outcome", None, "give reward, accuracy_score or status")
+        made = self._decision(decision_id)
+        about = _about(made)
+        run_id = f"decision:{decision_id}"
+        circle = self.circle
+        now_us = circle.clock.now_us()
+        run = circle.door.run(
+            run_id, about["agent_name"], "agent", status or "success", latency_ms, None, cost,
+            None, None, None, None, None, None, None, None, None, None, 0, None,
+            made.task_type, made.context, decision_id, None, None, None, about["config"],
+            about["route"], now_us,
+        )  # fmt: skip
+        if score is None:
+            circle.inbox.put(run)
+        else:
+            outcome = circle.door.outcome(
+                about["agent_name"], None, None, None, "decision", None, None, score, None,
+                run_id, now_us,
+            )  # fmt: skip
+            circle.inbox.put(run)
+            circle.inbox.put(outcome)
+        self._settle()
+
+    # ---- choosing --------------------------------------------------------------------
+
+    def select_agent(
+        self,
+        task_type: str | None = None,
+        context: dict[str, Any] | None = None,
+        candidates: Sequence[str] | None = None,
+    ) -> Decision:
+        """Choose an agent for a task; the decision is recorded with its probability.
+
+        ``candidates``: who may be chosen; None: every agent seen so far. Raises
+        ``ConfigError`` if there is nobody to choose from.
+        """
+        return self.select(ModelType.AGENT_SELECTION, candidates, task_type, context)
+
+    def select(
+        self,
+        model_type: ModelType,
+        arms: Sequence[Any] | None = None,
+        task_type: str | None = None,
+        context: dict[str, Any] | None = None,
+    ) -> Decision:
+        """Choose among agents, routes or parameter sets (mappings).
+
+        For parameter sets ``context["agent_name"]`` says whose they are.
+        """
+        model_type = ModelType(model_type)
+        if model_type not in CHOOSING:
+            raise ConfigError("model_type", model_type.value, "predicts; it chooses nothing")
+        circle = self.circle
+        self._settle()
+        with circle.lock:
+            slot = circle.fold.rooms.slots[model_type]
+            names = self._arms(model_type, arms, slot.served)
+            group = _group(model_type, task_type, context)
+            choice = slot.choose(names, group, self._rng)
+            version = slot.served_version or 0
+            mode = "trial" if slot.served is not slot.champion else "thompson"
+        probabilities = dict(zip(names, choice.probabilities.tolist(), strict=True))
+        arm = names[choice.index]
+        decision = Decision(uuid.uuid4().hex, arm, probabilities[arm], probabilities, version, mode)
+        circle.inbox.put(
+            DecisionRecord(
+                act_id=decision.decision_id,
+                ts_us=circle.clock.now_us(),
+                model_type=model_type.value,
+                arm=arm,
+                probability=decision.probability,
+                candidates=names,
+                probabilities=list(probabilities.values()),
+                model_version=version,
+                mode=mode,
+                task_type=task_type,
+                context=context,
+            )
+        )
+        return decision
+
+    def predict(self, model_type: ModelType, **about: Any) -> Any:
+        """Return what a model expects.
+
+        ``agent_selection``: ``[(agent, score), ...]`` (``task_type``, ``top_k=3``);
+        ``routing``: ``{"route", "score"}``; ``parameter_optimization``: the parameters
+        for ``agent_name``; ``quality_prediction`` and ``latency_prediction`` (ms):
+        ``{"value", "low", "high"}`` for ``agent_name`` and ``task_type``.
+        """
+        from selfright.loop.prediction import predict
+
+        self._settle(everything=True)
+        with self.circle.lock:
+            slot = self.circle.fold.rooms.slots[ModelType(model_type)]
+            return predict(slot.served, **about)
+
+    def get_model(self, model_type: ModelType) -> Model:
+        """Return a copy of the model that serves."""
+        with self.circle.reading() as fold:
+            return fold.rooms.slots[ModelType(model_type)].served.copy()
+
+    def get_metrics(self) -> LearningMetrics:
+        """Return counts of the models and their retrainings."""
+        with self.circle.reading() as fold:
+            slots = fold.rooms.slots
+            results = list(fold.trials.retrainings.values())
+            return LearningMetrics(
+                events_processed=fold.applied,
+                updates={kind.value: slot.served.update_count for kind, slot in slots.items()},
+                versions={kind.value: slot.served_version for kind, slot in slots.items()},
+                retrainings=len(results),
+                promoted=sum(result.promoted for result in results),
+                rejected=sum(
+                    result.gate is not None and result.gate.verdict == "rejected"
+                    for result in results
+                ),
+                on_trial=tuple(
+                    kind.value for kind, slot in slots.items() if slot.challenger is not None
+                ),
+                rewards_beyond_bounds=fold.rooms.feed.beyond_bounds,
+            )
+
+    # ---- versions --------------------------------------------------------------------
+
+    def trigger_retraining(
+        self,
+        model_type: ModelType = ModelType.AGENT_SELECTION,
+        reason: str = "Manual trigger",
+        force_full_retrain: bool = False,
+    ) -> RetrainResult:
+        """Retrain now; the result is ``pending`` while the gate watches the new version."""
+        result = retraining.ask(
+            self.circle, model_type=ModelType(model_type), reason=reason, full=force_full_retrain
+        )
+        assert result is not None  # without a time limit there is always a result
+        return result
+
+    def versions(self, model_type: ModelType) -> list[ModelVersion]:
+        """Return the versions of a model, oldest first."""
+        return self.learning.registry.versions(ModelType(model_type).value)
+
+    def promote(self, model_type: ModelType, version: int, force: bool = False) -> ModelVersion:
+        """Let a version serve by hand. Raises ``UnknownNameError``, ``ConfigError``.
+
+        One that never served has not passed the gate: that takes ``force=True``, which
+        is recorded.
+        """
+        model_type = ModelType(model_type)
+        found = self._version(model_type, version)
+        if found.state not in {"champion", "archived"} and not force:
+            raise ConfigError(
+                "version", version, "has not passed the gate; pass force=True to serve it anyway"
+            )
+        return self._serve("promote", model_type, version)
+
+    def rollback(self, model_type: ModelType, version: int | None = None) -> ModelVersion:
+        """Let the parent of the version that serves serve again, or ``version``."""
+        model_type = ModelType(model_type)
+        if version is None:
+            with self.circle.reading() as fold:
+                current = fold.rooms.slots[model_type].served_version
+            if current is None:
+                raise UnknownNameError("version", None, f"{model_type.value} has none yet")
+            version = self._version(model_type, current).parent
+            if version is None:
+                raise UnknownNameError(
+                    "parent version", current, "it is the first; name the version to serve"
+                )
+        self._version(model_type, version)
+        return self._serve("rollback", model_type, version)
+
+    def save(self) -> dict[str, int]:
+        """Save what the models have learnt; return the version of each.
+
+        Needed only where no log is kept: with one, a restart learns from the log.
+        """
+        saved = {}
+        registry = self.learning.registry
+        with self.circle.reading() as fold:
+            states = {
+                kind: (slot.champion.to_state(), slot.version, slot.champion.update_count)
+                for kind, slot in fold.rooms.slots.items()
+            }
+        for kind, (state, parent, samples) in states.items():
+            meta = {"reason": "saved", "samples": samples, "retrain_type": "snapshot"}
+            version = registry.save(kind.value, state, parent=parent, meta=meta)
+            registry.promote(kind.value, version, "saved", self.circle.clock.now_us())
+            saved[kind.value] = version
+        return saved
+
+    # ---- life ------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Learn by itself from now on. Idempotent."""
+        self.circle.start()
+        with self._guard:
+            if self._saver is None and self._auto_save_s is not None and self._owns_circle:
+                self._stopping.clear()
+                self._saver = threading.Thread(
+                    target=self._save_now_and_then, name="selfright-save", daemon=True
+                )
+                self._saver.start()
+        return self
+
+    def stop(self) -> None:
+        """Learn what came in, save, end the threads. Idempotent."""
+        with self._guard:
+            saver, self._saver = self._saver, None
+        self._stopping.set()
+        if saver is not None:
+            saver.join()
+            self.save()
+        if self._circle is not None:
+            self._circle.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _save_now_and_then(self) -> None:
+        assert self._auto_save_s is not None
+        learnt = 0
+        while not self._stopping.wait(self._auto_save_s):
+            now = sum(self.get_metrics().updates.values())
+            if now != learnt:
+                self.save()
+                learnt = now
+
+    # ---- inside ----------------------------------------------------------------------
+
+    def _settle(self, *, everything: bool = False) -> None:
+        """Fold what waits, if it is more than the served models may lag behind."""
+        circle = self.circle
+        waiting = len(circle.inbox)
+        if waiting and (everything or (waiting >= self.batch_size and not circle.running)):
+            circle.pump()
+
+    def _arms(self, model_type: ModelType, arms: Sequence[Any] | None, model: Model) -> list[str]:
+        if arms is None:
+            found = (
+                self.circle.fold.agents.names
+                if model_type is ModelType.AGENT_SELECTION
+                else model.arm_names()
+            )
+            names = [name for name in found if name != _OTHER]
+        elif model_type is ModelType.PARAMETER_OPTIMIZATION:
+            names = [arm if isinstance(arm, str) else config_key(arm) or "{}" for arm in arms]
+        else:
+            names = list(arms)
+        if not names:
+            raise ConfigError("candidates", arms, "there is nobody to choose from; name some")
+        if len(set(names)) != len(names):
+            raise ConfigError("candidates", names, "each may be named once")
+        return names
+
+    def _decision(self, decision_id: str) -> DecisionRecord:
+        circle = self.circle
+        found = circle.fold.decisions.get(decision_id)
+        if found is None:
+            circle.pump()
+            found = circle.fold.decisions.get(decision_id) or circle.log.find_act(decision_id)
+        if not isinstance(found, DecisionRecord):
+            raise UnknownNameError("decision", decision_id, "it was never made, or is forgotten")
+        return found
+
+    def _version(self, model_type: ModelType, version: int) -> ModelVersion:
+        known = self.versions(model_type)
+        for found in known:
+            if found.version == version:
+                return found
+        listed = ", ".join(str(item.version) for item in known) or "none"
+        raise UnknownNameError(f"version of {model_type.value}", version, f"known: {listed}")
+
+    def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
+        circle = self.circle
+        circle.act(
+            OperatorAct(
+                act_id=f"{verb}-{uuid.uuid4().hex[:16]}",
+                ts_us=circle.clock.now_us(),
+                verb="rollback" if verb == "rollback" else "promote",
+                target=model_type.value,
+                arguments={"version": version},
+            )
+        )
+        circle.pump()
+        circle.settle()
+        return self._version(model_type, version)
+
+
+CHOOSING = frozenset(
+    {ModelType.AGENT_SELECTION, ModelType.ROUTING, ModelType.PARAMETER_OPTIMIZATION}
+)
+
+
+def _group(
+    model_type: ModelType, task_type: str | None, context: Mapping[str, Any] | None
+) -> str | None:
+    if model_type is not ModelType.PARAMETER_OPTIMIZATION:
+        return task_type
+    name = (context or {}).get("agent_name")
+    return name if isinstance(name, str) else None
+
+
+def _about(made: DecisionRecord) -> dict[str, Any]:
+    """Return whose run a decision led to, and by which route or parameters."""
+    import json
+
+    context = made.context or {}
+    about: dict[str, Any] = {"agent_name": made.arm, "route": None, "config": None}
+    if made.model_type == ModelType.ROUTING.value:
+        about.update(agent_name=context.get("agent_name", made.arm), route=made.arm)
+    elif made.model_type == ModelType.PARAMETER_OPTIMIZATION.value:
+        about.update(
+            agent_name=context.get("agent_name", "unassigned"), config=json.loads(made.arm)
+        )
+    return about
+
+
+_the_updater: RealTimeModelUpdater | None = None
+_the_guard = threading.Lock()
+
+
+def get_model_updater(**parameters: Any) -> RealTimeModelUpdater:
+    """Return the process's updater; the first call makes it with ``parameters``."""
+    global _the_updater  # noqa: PLW0603 - one per process is what this function is for
+    with _the_guard:
+        if _the_updater is None:
+            _the_updater = RealTimeModelUpdater(**parameters)
+        elif parameters:
+            raise ConfigError(
+                "get_model_updater", parameters, "was made already; call it without parameters"
+            )
+        return _the_updater
