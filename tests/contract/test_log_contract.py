@@ -16,6 +16,7 @@ from selfright.events.record import OperatorAct
 from selfright.events.status import RunStatus
 from selfright.log.memory import MemoryLog
 from selfright.log.protocol import RunFilter
+from selfright.log.sqlite import SqliteLog
 from selfright.log.stored import pack
 
 DOOR = Door(lambda predicted, actual: float(predicted == actual), clamp_future=False)
@@ -80,10 +81,10 @@ def shown(commits):
     return {row: n for row, n in rows.items() if n}
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "sqlite"])
 def log(request, tmp_path):
     """A new log of each kind."""
-    log = MemoryLog()
+    log = MemoryLog() if request.param == "memory" else SqliteLog(tmp_path / "events.db")
     yield log
     log.close()
 

@@ -14,7 +14,7 @@ from selfright.log.stored import NO_OUTCOMES, NO_RUNS, outcomes_of, runs_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from selfright.events.batch import Intake, Ints, RunBatch
+    from selfright.events.batch import Intake, RunBatch
     from selfright.log.identity import Row
     from selfright.log.join import Settled
 
@@ -26,7 +26,7 @@ def commit_of(intake: Intake, settled: Settled, first_offset: int, log_time_us: 
         first_offset,
         settled.next_offset,
         log_time_us,
-        runs=_own_runs(intake, settled.run_offsets),
+        runs=own_runs(intake, settled),
         outcomes=with_derived(outcomes, settled.added_outcomes),
         acts=tuple(
             (offset, act)
@@ -74,7 +74,9 @@ def with_derived(own: OutcomeBatch, added: Sequence[tuple[int, Row]]) -> Outcome
     return both.take(np.argsort(both.seq, kind="stable"))
 
 
-def _own_runs(intake: Intake, offsets: Ints) -> RunBatch:
+def own_runs(intake: Intake, settled: Settled) -> RunBatch:
+    """Return the intake's runs that were kept, with their offsets."""
+    offsets = settled.run_offsets
     if not len(offsets):
         return NO_RUNS
     kept = offsets >= 0

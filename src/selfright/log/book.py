@@ -34,8 +34,8 @@ class Book(Protocol):
         """Return the stored rows of runs that are known, as they stand."""
         ...
 
-    def outcome_row(self, offset: int) -> Row:
-        """Return the outcome stored at ``offset``."""
+    def fill(self, entry: Entry) -> None:
+        """Read the row of an outcome that has none at hand."""
         ...
 
     def act(self, act_id: str) -> int | None:

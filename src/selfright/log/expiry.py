@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from selfright.log.identity import OUTCOME_ID, RUN_ID, RUN_TS
+from selfright.log.identity import CONTENT, OUTCOME_ID, RUN_ID, RUN_TS
 from selfright.log.link import outcome_link_key, run_key, task_key, task_of
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def _forget_outcome(book: Book, offset: int, row: Row, cut: int) -> None:
     for older in link.hidden_until(entry.ts_us):
         _drop(book, link, older)
     _tidy(book, link)
-    if entry.run is not None:  # as it stands, not as this commit showed it
-        unpin(book, entry.run[RUN_ID], cut)
+    if row[CONTENT] is not None:
+        unpin(book, row[CONTENT][RUN_ID], cut)
 
 
 def _drop(book: Book, link: Link, entry: Entry) -> None:

@@ -65,3 +65,16 @@ def _in_child() -> None:
     _resting.clear()
     for member in list(_members):
         member.after_fork_in_child()
+
+
+def abandon(*inherited: object) -> None:
+    """Keep the parent's objects for ever in this child, so that nothing closes them.
+
+    SQLite forbids to close a connection in a child of the process that opened it: it
+    might take the last one's duties upon itself, under locks that the child does not
+    have. The interpreter would close it on exit, for it drops every reference it knows.
+    """
+    import ctypes
+
+    for thing in inherited:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

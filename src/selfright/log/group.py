@@ -103,11 +103,10 @@ class Groups:
             run_id = self._join(link, entry.ts_us)
             _touch(groups, link if run_id is None else run_id, position)
             if entry.shown:
-                _touch(groups, _group(entry, link), position)
+                _touch(groups, self._group(entry, link), position)
         for entry, link, position in self._removed:
             if entry.shown:
-                _touch(groups, _group(entry, link), position)
-                self.row(entry)
+                _touch(groups, self._group(entry, link), position)
                 self.retracted.append((position, entry.as_shown()))
         soiled = set(groups)
         for group, position in joined.items():
@@ -255,19 +254,20 @@ class Groups:
     def row(self, entry: Entry) -> Row:
         """Return the stored row of an outcome; its last columns say nothing."""
         if entry.row is None:
-            entry.row = self._book.outcome_row(entry.at)
+            self._book.fill(entry)
+            assert entry.row is not None
         return entry.row
+
+    def _group(self, entry: Entry, link: Link) -> Group:
+        """Return the group in which the log shows the outcome so far."""
+        self.row(entry)
+        return link if entry.run is None else str(entry.run[RUN_ID])
 
 
 def _slot(row: Row) -> Slot:
     """Return the identity of an outcome within its group."""
     outcome_id: str | None = row[OUTCOME_ID]
     return (row[AGENT], row[SOURCE]) if outcome_id is None else outcome_id
-
-
-def _group(entry: Entry, link: Link) -> Group:
-    """Return the group in which the log shows the outcome so far."""
-    return link if entry.run is None else str(entry.run[RUN_ID])
 
 
 def _is_newer(entry: Entry, rival: Entry) -> bool:

@@ -48,6 +48,10 @@ _MANY: Final = 8
 _ts_us = attrgetter("ts_us")
 
 
+def _rank(entry: Entry) -> tuple[int, bytes]:
+    return entry.ts_us, entry.content_digest()
+
+
 def task_key(agent_name: str, task_id: str) -> str:
     """Return the key of an agent's task."""
     return agent_name + _SEPARATOR + task_id
@@ -122,6 +126,11 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     index: int = -1
     digest: bytes | None = None
 
+    def set_shown(self, row: Row) -> None:
+        """Take over a row as the log shows it."""
+        self.row = row
+        self.run, self.primary, self.fresh = row[CONTENT:]
+
     def as_shown(self) -> Row:
         """Return the stored row as the log shows it."""
         assert self.row is not None
@@ -174,7 +183,7 @@ class Link(msgspec.Struct, eq=False, gc=False):
     runs
         Pairs (ts_us, run_id) of a task's runs, ascending.
     entries
-        Outcomes by ascending time.
+        Outcomes by ascending time and digest, whatever the order in which they came.
     lost
         Digests of contents of the run that lost and would win by coming again.
     pinned
@@ -233,10 +242,10 @@ class Link(msgspec.Struct, eq=False, gc=False):
     def add(self, entry: Entry) -> None:
         """Add an outcome."""
         entries = self.entries
-        if not entries or entries[-1].ts_us <= entry.ts_us:
+        if not entries or entries[-1].ts_us < entry.ts_us:
             entries.append(entry)
         else:
-            insort(entries, entry, key=_ts_us)
+            insort(entries, entry, key=_rank)
         if self.digests is not None:
             self.digests.add(entry.content_digest())
 

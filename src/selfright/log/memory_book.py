@@ -60,9 +60,9 @@ class MemoryBook:
         rows.update(zip(kept, found, strict=True))
         return [rows[run_id] for run_id in run_ids]
 
-    def outcome_row(self, offset: int) -> Row:
+    def fill(self, entry: Entry) -> None:
         """Refuse: entries in memory hold their rows."""
-        raise AssertionError(offset)
+        raise AssertionError(entry)
 
     def act(self, act_id: str) -> int | None:
         """Return the offset of an act."""

@@ -36,13 +36,16 @@ def matching(
     for runs in newest_first:
         scanned += len(runs)
         chosen = np.flatnonzero(_mask(runs, where) & (runs.seq < before))[::-1]
-        page = runs.take(chosen)
-        stands = [offset_of(run_id) for run_id in page.run_id]
-        current = [i for i, offset in enumerate(page.seq.tolist()) if offset == stands[i]]
-        page = page.take(np.array(current[: limit - found], dtype=np.int64))
+        current: list[int] = []
+        for i in chosen.tolist():
+            if offset_of(runs.run_id[i]) == runs.seq[i]:
+                current.append(i)
+                if found + len(current) == limit:
+                    break
+        page = runs.take(np.array(current, dtype=np.int64))
         pages.append(page)
         found += len(page)
-        if found == limit:
+        if found >= limit:
             return RunPage(RunBatch.concat(pages), int(page.seq[-1]))
         if scanned >= SCANNED and len(runs):
             return RunPage(RunBatch.concat(pages), int(runs.seq[0]))

@@ -1,0 +1,328 @@
+"""What a log in SQLite knows: the table ``links``, read and written once per append.
+
+``item`` tells what a row of ``links`` is: see ``docs/format/log.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from selfright.errors import CorruptLogError
+from selfright.log.identity import DIGEST_BYTES, NAMED_RUN, OUTCOME_ID, RUN_ID, TS
+from selfright.log.link import (
+    Card,
+    Entry,
+    Link,
+    act_key,
+    outcome_key,
+    outcome_link_key,
+    run_key,
+    task_key,
+    task_of,
+)
+from selfright.log.stored import decode_outcome, decode_run, encode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from selfright.events.batch import Commit, Intake
+    from selfright.log.identity import Row
+    from selfright.log.schema import Connection
+
+_PLACE: Final = b""  # where a run or an act stands; the card of an outcome's id
+_TASK_RUN: Final = b"R"
+_ENTRY: Final = b"E"
+_LOST: Final = b"L"
+_PINNED: Final = b"P"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_entry = msgspec.msgpack.Decoder(tuple[int, int, bool, bytes | None]).decode
+_decode_card = msgspec.msgpack.Decoder(tuple[str, bytes, list[bytes]]).decode
+
+_SELECT: Final = "SELECT key, item, value FROM links WHERE key IN (SELECT value FROM json_each(?))"
+_UPSERT: Final = (
+    "INSERT INTO links VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+)
+_DELETE: Final = "DELETE FROM links WHERE key = ? AND item = ?"
+
+
+class TableBook:
+    """A ``Book`` over ``links`` for one transaction.
+
+    What is asked for is read once; what changes is written by ``save``.
+    """
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._read: set[str] = set()
+        self._places: dict[str, int] = {}  # of runs and acts, by key
+        self._links: dict[str, Link] = {}
+        self._cards: dict[str, Card] = {}
+        self._run_rows: dict[int, Row] = {}
+        self._changed: dict[tuple[str, bytes], Any] = {}
+        self._own: set[Entry] = set()  # came in this append: if shown, with a row of their own
+
+    def prefetch(self, keys: Iterable[str]) -> None:
+        """Read what is under these keys at once: 1 us a key where nothing is."""
+        wanted = [key for key in keys if key not in self._read]
+        if not wanted:
+            return
+        self._read.update(wanted)
+        rows = self._connection.execute(_SELECT, (msgspec.json.encode(wanted).decode(),))
+        for key, item, value in rows:
+            try:
+                self._take(key, item, value)
+            except (msgspec.MsgspecError, TypeError, ValueError) as error:
+                raise CorruptLogError(str(self._path), None, f"links: {error}") from error
+
+    def prefetch_for(self, intake: Intake | Commit) -> None:
+        """Read what settling ``intake``, or forgetting it, will ask for: at once, not by row."""
+        runs, rows = intake.runs, intake.outcomes.rows()
+        keys = [run_key(run_id) for run_id in runs.run_id]
+        tasks = zip(runs.agent_name, runs.task_id, strict=True)
+        keys += [task_key(agent, task_id) for agent, task_id in tasks if task_id is not None]
+        keys += [act_key(act.act_id) for _, act in intake.acts]
+        keys += [outcome_key(row[OUTCOME_ID]) for row in rows if row[OUTCOME_ID] is not None]
+        outcome_links = [outcome_link_key(row)[0] for row in rows]
+        self.prefetch(dict.fromkeys(keys + outcome_links))
+        joined = dict.fromkeys(
+            row[NAMED_RUN] or self._best_run(key, row[TS])
+            for key, row in zip(outcome_links, rows, strict=True)
+        )
+        run_ids = [run_id for run_id in joined if run_id is not None]
+        self.prefetch([run_key(run_id) for run_id in run_ids])
+        known = [run_id for run_id in run_ids if self.run(run_id) is not None]
+        of_runs = [task_of(row) for row in self.run_rows(known)]
+        self.prefetch(dict.fromkeys(key for key in of_runs if key is not None))
+
+    def save(self) -> None:
+        """Write what changed."""
+        written, deleted = [], []
+        for (key, item), value in self._changed.items():
+            if value is None:
+                deleted.append((key, item))
+            else:
+                stored = self._entry_value(value) if isinstance(value, Entry) else value
+                written.append((key, item, stored))
+        if deleted:
+            self._connection.executemany(_DELETE, deleted)
+        if written:
+            written.sort(key=_by_key)  # neighbours share pages
+            self._connection.executemany(_UPSERT, written)
+
+    # Runs and acts
+
+    def unseen(self, run_ids: list[str]) -> bool:
+        """Return whether these are all different and none is known."""
+        keys = [run_key(run_id) for run_id in run_ids]
+        self.prefetch(keys)
+        return len(set(keys)) == len(keys) and self._places.keys().isdisjoint(keys)
+
+    def awaited(self, run_ids: list[str]) -> Iterable[int]:
+        """Return the positions of those that outcomes name already."""
+        keys = [run_key(run_id) for run_id in run_ids]
+        self.prefetch(keys)
+        return [i for i, key in enumerate(keys) if key in self._links]
+
+    def run(self, run_id: str) -> int | None:
+        """Return the offset of the run as it stands."""
+        return self._place_of(run_key(run_id))
+
+    def act(self, act_id: str) -> int | None:
+        """Return the offset of an act."""
+        return self._place_of(act_key(act_id))
+
+    def run_rows(self, run_ids: Sequence[str]) -> list[Row]:
+        """Return the stored rows of runs that are known, as they stand."""
+        rows: dict[str, Row] = {}
+        at: dict[int, str] = {}
+        for run_id in run_ids:
+            link = self.find_named(run_id)
+            if link is not None and link.pinned is not None:
+                rows[run_id] = link.pinned
+            else:
+                at[self._places[run_key(run_id)]] = run_id
+        self._read_runs([offset for offset in at if offset not in self._run_rows])
+        for offset, run_id in at.items():
+            row = self._run_rows.get(offset)
+            # Nothing checks ``links`` byte by byte, so check what it leads to.
+            if row is None or row[RUN_ID] != run_id:
+                raise CorruptLogError(str(self._path), offset, "links lead to another row")
+            rows[run_id] = row
+        return [rows[run_id] for run_id in run_ids]
+
+    def place(self, run_ids: list[str], offsets: list[int]) -> None:
+        """Learn where runs stand now."""
+        for run_id, offset in zip(run_ids, offsets, strict=True):
+            self._set_place(run_key(run_id), offset)
+
+    def place_act(self, act_id: str, offset: int) -> None:
+        """Learn where an act stands."""
+        self._set_place(act_key(act_id), offset)
+
+    def unplace(self, run_ids: Sequence[str], offsets: Sequence[int]) -> None:
+        """Forget runs, except those that stand at another offset by now."""
+        for run_id, offset in zip(run_ids, offsets, strict=True):
+            if self.run(run_id) == offset:
+                self._set_place(run_key(run_id), None)
+
+    def unplace_act(self, act_id: str) -> None:
+        """Forget an act."""
+        self._set_place(act_key(act_id), None)
+
+    # Links and cards
+
+    def find(self, key: str) -> Link | None:
+        """Return the link under ``key``."""
+        if key not in self._read:
+            self.prefetch([key])
+        return self._links.get(key)
+
+    def open(self, key: str, run_id: str | None) -> Link:
+        """Return the link under ``key``, a new one about ``run_id`` if there is none."""
+        return self.find(key) or self._new_link(key, run_id)
+
+    def find_named(self, run_id: str) -> Link | None:
+        """Return the link of the outcomes that name a run."""
+        return self.find(run_key(run_id))
+
+    def add_run(self, key: str, ts_us: int, run_id: str) -> Link | None:
+        """Add a run to a task's link; return the link if outcomes are there."""
+        link = self.open(key, None)
+        link.add_run(ts_us, run_id)
+        self._changed[key, _TASK_RUN + run_id.encode()] = ts_us
+        return link if link.entries else None
+
+    def drop_run(self, link: Link, ts_us: int, run_id: str) -> None:
+        """Take a run from a task's link, if it is there."""
+        if link.drop_run(ts_us, run_id):
+            self._changed[link.key, _TASK_RUN + run_id.encode()] = None
+
+    def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
+        """Learn that an outcome came, changed how it stands, or went."""
+        if entry.index >= 0:
+            self._own.add(entry)
+        self._changed[link.key, _ENTRY + entry.content_digest()] = None if gone else entry
+
+    def link_changed(self, link: Link) -> None:
+        """Learn that ``lost`` or ``pinned`` of the link changed."""
+        self._changed[link.key, _LOST] = b"".join(link.lost) or None
+        pinned = link.pinned
+        self._changed[link.key, _PINNED] = None if pinned is None else encode_row(pinned)
+
+    def close(self, link: Link) -> None:
+        """Forget a link, with all that it holds."""
+        del self._links[link.key]
+        for _, run_id in link.runs:
+            self._changed[link.key, _TASK_RUN + run_id.encode()] = None
+        for entry in link.entries:
+            self._changed[link.key, _ENTRY + entry.content_digest()] = None
+        self._changed[link.key, _LOST] = self._changed[link.key, _PINNED] = None
+
+    def card(self, outcome_id: str) -> Card | None:
+        """Return where the outcome of that id is."""
+        key = outcome_key(outcome_id)
+        if key not in self._read:
+            self.prefetch([key])
+        return self._cards.get(key)
+
+    def place_card(self, outcome_id: str, card: Card | None) -> None:
+        """Learn where the outcome of that id is now; None: nowhere."""
+        key = outcome_key(outcome_id)
+        if card is None:
+            self._cards.pop(key, None)
+            self._changed[key, _PLACE] = None
+        else:
+            self._cards[key] = card
+            self._changed[key, _PLACE] = _encode((card.home, card.held, card.lost))
+
+    def fill(self, entry: Entry) -> None:
+        """Read the row of an outcome that is shown at an offset of its own."""
+        found = self._connection.execute(
+            "SELECT payload FROM events WHERE offset = ? AND kind = 1", (entry.at,)
+        ).fetchone()
+        row = None if found is None else self._decoded(decode_outcome, found[0], entry.at)
+        if row is None or not entry.says(row):
+            raise CorruptLogError(str(self._path), entry.at, "links lead to another row")
+        entry.set_shown(row)
+
+    # Inside
+
+    def _read_runs(self, offsets: list[int]) -> None:
+        if offsets:
+            found = self._connection.execute(
+                "SELECT offset, payload FROM events WHERE kind = 0 "
+                "AND offset IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(offsets).decode(),),
+            )
+            for offset, payload in found:
+                self._run_rows[offset] = self._decoded(decode_run, payload, offset)
+
+    def _best_run(self, key: str, ts_us: int) -> str | None:
+        link = self.find(key)
+        return None if link is None else link.best_run(ts_us)
+
+    def _place_of(self, key: str) -> int | None:
+        if key not in self._read:
+            self.prefetch([key])
+        return self._places.get(key)
+
+    def _set_place(self, key: str, offset: int | None) -> None:
+        self._changed[key, _PLACE] = offset
+        if offset is None:
+            self._places.pop(key, None)
+        else:
+            self._places[key] = offset
+
+    def _new_link(self, key: str, run_id: str | None) -> Link:
+        link = self._links[key] = Link(key, run_id)
+        return link
+
+    def _take(self, key: str, item: bytes, value: int | bytes) -> None:
+        kind, rest = item[:1], item[1:]
+        if isinstance(value, int):
+            if item == _PLACE:
+                self._places[key] = value
+            else:
+                self._link(key).add_run(value, rest.decode())
+        elif item == _PLACE:
+            home, held, lost = _decode_card(value)
+            self._cards[key] = Card(key, home, held, lost)
+        elif kind == _ENTRY:
+            ts_us, at, shown, row = _decode_entry(value)
+            entry = Entry(ts_us, None, at, shown, digest=rest)
+            if row is not None:
+                entry.set_shown(decode_outcome(row))
+            self._link(key).add(entry)
+        elif kind == _LOST:
+            starts = range(0, len(value), DIGEST_BYTES)
+            self._link(key).lost = [value[start : start + DIGEST_BYTES] for start in starts]
+        else:
+            self._link(key).pinned = decode_run(value)
+
+    def _link(self, key: str) -> Link:
+        return self._links.get(key) or self._new_link(key, _run_of(key))
+
+    def _entry_value(self, entry: Entry) -> bytes:
+        is_own = entry in self._own and entry.shown
+        row = None if is_own else encode_row(entry.as_shown())
+        return _encode((entry.ts_us, entry.at, entry.shown, row))
+
+    def _decoded(self, decode: Callable[[bytes], Row], payload: bytes, offset: int) -> Row:
+        try:
+            return decode(payload)
+        except (msgspec.MsgspecError, IndexError) as error:
+            raise CorruptLogError(str(self._path), offset, str(error)) from error
+
+
+def _by_key(row: tuple[str, bytes, Any]) -> tuple[str, bytes]:
+    return row[0], row[1]
+
+
+def _run_of(key: str) -> str | None:
+    own = run_key("")
+    return key.removeprefix(own) if key.startswith(own) else None
