@@ -1,0 +1,86 @@
+"""What a browser is given: the status page, the documentation, and the files they need."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, Response
+
+from selfright.server.openapi import named
+from selfright.server.problem import of_status
+from selfright.server.scope import Scope, needs
+from selfright.server.status_page import render
+
+if TYPE_CHECKING:
+    from selfright.server.service import Service
+
+_SAME_SITE: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_WITH_SCRIPT: Final = (
+    f"{_SAME_SITE}; script-src 'self'; connect-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# Files are served by exact name: no path of a request ever reaches the disk.
+_FILES: Final = {
+    "style.css": "text/css",
+    "docs.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+REFRESH_S: Final = 5
+
+
+def router(service: Service) -> APIRouter:
+    """Return the routes of the pages."""
+    routes = APIRouter(include_in_schema=False, generate_unique_id_function=named)
+    files: dict[str, tuple[bytes, str]] = {}
+
+    @routes.get("/")
+    @needs(Scope.READ)
+    def get_status_page(
+        request: Request, refresh: Annotated[int, Query(ge=0, le=3600)] = REFRESH_S
+    ) -> Response:
+        """Return the fleet at a glance. ``refresh=0`` keeps it as it is."""
+        address = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        page = render(service, address, refresh)
+        return HTMLResponse(page, headers={"Content-Security-Policy": _SAME_SITE})
+
+    @routes.get("/docs")
+    @needs(Scope.READ)
+    def get_docs() -> Response:
+        """Return the page that shows ``openapi.json`` and tries requests."""
+        content, _ = _file(files, "docs.html")
+        return HTMLResponse(content, headers={"Content-Security-Policy": _WITH_SCRIPT})
+
+    @routes.get("/openapi.json")
+    @needs(Scope.READ)
+    def get_openapi(request: Request) -> Response:
+        """Return the description of every route."""
+        from selfright.server.answer import answer
+
+        return answer(request.app.openapi())
+
+    @routes.get("/static/{name}")
+    @needs(Scope.PUBLIC)
+    def get_static(request: Request, name: str) -> Response:
+        """Return a file that the pages need."""
+        if name not in _FILES:
+            raise of_status(404, "there is no such file")
+        content, tag = _file(files, name)
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=_FILES[name], headers=headers)
+
+    return routes
+
+
+def _file(files: dict[str, tuple[bytes, str]], name: str) -> tuple[bytes, str]:
+    if name not in files:
+        content = resources.files("selfright.server").joinpath("static", name).read_bytes()
+        files[name] = content, f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    return files[name]

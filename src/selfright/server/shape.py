@@ -1,0 +1,158 @@
+"""The bodies of requests and answers, as records: what is decoded, and what is documented.
+
+Figures, alerts and results have their shape from the faces; they are described here only
+as far as the faces do not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from selfright.events.record import Attributes, Dollars, Milliseconds, Name, Score
+from selfright.events.wire import Rejection
+
+ModelTypeWord = Literal[
+    "agent_selection",
+    "parameter_optimization",
+    "routing",
+    "quality_prediction",
+    "latency_prediction",
+]
+_MAX_ARMS = 10_000
+
+
+class IngestAnswer(Struct, frozen=True):
+    """What became of a batch.
+
+    ``accepted`` records count now, ``duplicates`` were known already, ``rejected`` ones
+    had a bad field; the rest of the batch is not affected by them.
+    """
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+
+
+class RetrainBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to retrain, how and why. Incremental unless ``force_full_retrain``."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "Manual trigger"
+    force_full_retrain: bool = False
+    model_type: ModelTypeWord = "agent_selection"
+
+
+class MuteBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many seconds an alert shall be silent; at most a year."""
+
+    for_s: Annotated[float, Meta(gt=0, le=365 * 86_400)] = 3600.0
+
+
+class SelectBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to choose for.
+
+    ``candidates`` are names of agents or routes, or parameter sets as objects; null means
+    everything known. For parameter sets ``context.agent_name`` says whose they are.
+    """
+
+    model_type: Literal["agent_selection", "routing", "parameter_optimization"] = "agent_selection"
+    task_type: Name | None = None
+    context: Attributes | None = None
+    candidates: Annotated[list[Name | dict[str, Any]], Meta(max_length=_MAX_ARMS)] | None = None
+
+
+class PredictBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to predict for. ``top_k`` bounds how many agents are listed."""
+
+    task_type: Name | None = None
+    agent_name: Name | None = None
+    context: Attributes | None = None
+    top_k: Annotated[int, Meta(ge=1, le=1000)] = 3
+
+
+class DecisionOutcome(Struct, frozen=True, forbid_unknown_fields=True):
+    """What came of a decision: at least one of reward, accuracy_score and status."""
+
+    decision_id: Name
+    reward: Score | None = None
+    status: str | None = None
+    cost: Dollars | None = None
+    latency_ms: Milliseconds | None = None
+    accuracy_score: Score | None = None
+
+
+class RollbackBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which version shall serve; null: the parent of the one that serves."""
+
+    version: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+class DecisionAnswer(Struct, frozen=True):
+    """What was chosen, and with which probability it was."""
+
+    decision_id: str
+    agent_name: str
+    probability: float
+    probabilities: dict[str, float]
+    model_version: int
+    mode: str
+
+
+class RetrainAnswer(Struct, frozen=True):
+    """What became of a retraining.
+
+    ``success``: the attempt ran; ``promoted``: its model serves for good. ``state`` is
+    ``running``, then ``pending`` while the gate watches, then ``done``; or ``failed`` or
+    ``aborted``. ``events_processed`` counts outcomes.
+    """
+
+    retrain_id: str
+    model_type: str
+    retrain_type: Literal["incremental", "full"]
+    state: Literal["running", "pending", "done", "failed", "aborted"]
+    success: bool | None = None
+    promoted: bool | None = None
+    reason: str | None = None
+    timestamp: str | None = None
+    events_processed: int | None = None
+    agents_tracked: int | None = None
+    duration_ms: float | None = None
+    version: int | None = None
+    parent_version: int | None = None
+    gate: dict[str, Any] | None = None
+    error: str | None = None
+    automatic: bool | None = None
+    agents: list[str] | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class Page(Struct, frozen=True):
+    """Some items of a list; ``next_cursor`` leads to the next page, null behind the last."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Health(Struct, frozen=True):
+    """How the fleet is: 0..100 and the parts that make it; null while unknown."""
+
+    status: Literal["healthy", "degraded", "unhealthy", "unknown"]
+    health_score: float | None
+    parts: Any = None
+
+
+class SyncAnswer(Struct, frozen=True):
+    """What an import brought."""
+
+    loaded: int
+    duplicates: int
+    rejected: int
+
+
+class Readiness(Struct, frozen=True):
+    """Whether the service can do its work, and if not, why."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str]

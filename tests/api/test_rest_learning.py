@@ -1,0 +1,125 @@
+"""Models are asked, told and rolled back over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+PERFORMANCE, LEARNING = "/api/performance", "/api/learning"
+Check = Callable[..., dict[str, Any]]
+Pages = Callable[..., list[Any]]
+
+
+# ---- learning -------------------------------------------------------------------------
+
+
+def test_models_are_listed_and_described(filled: httpx.Client, problem: Check) -> None:
+    """All five, with what they learnt."""
+    status = filled.get(f"{LEARNING}/status").json()
+    assert (status["connected"], status["running"]) == (True, True)
+    models = {row["model_type"]: row for row in filled.get(f"{LEARNING}/models").json()["items"]}
+    assert len(models) == 5
+    assert models["agent_selection"]["updates"] > 0
+    one = filled.get(f"{LEARNING}/models/agent_selection").json()
+    assert one["model_type"] == "agent_selection"
+    assert filled.get(f"{LEARNING}/metrics").json()["updates"]["agent_selection"] > 0
+    problem(filled.get(f"{LEARNING}/models/astrology"), 422, "model_type")
+    problem(filled.get(f"{LEARNING}/models/astrology/versions"), 422, "model_type")
+
+
+@pytest.mark.parametrize("path", ["select", "predict/agent-selection"])
+def test_a_choice_comes_with_its_probability(filled: httpx.Client, path: str) -> None:
+    """Drawn from exactly the distribution that is returned."""
+    body = {"task_type": "plan", "candidates": ["good", "failing"]}
+    chosen = filled.post(f"{LEARNING}/{path}", json=body).json()
+    assert chosen["agent_name"] in {"good", "failing"}
+    assert sum(chosen["probabilities"].values()) == pytest.approx(1.0)
+    assert chosen["probability"] == chosen["probabilities"][chosen["agent_name"]]
+
+
+def test_outcomes_of_decisions_are_taken_one_or_many(filled: httpx.Client, problem: Check) -> None:
+    """A bad one among many is refused by its index; alone it is refused altogether."""
+    body = {"candidates": ["good"]}
+    ids = [filled.post(f"{LEARNING}/select", json=body).json()["decision_id"] for _ in range(3)]
+    one = filled.post(f"{LEARNING}/outcomes", json={"decision_id": ids[0], "reward": 1.0})
+    assert one.status_code == 202, one.text
+    many = [
+        {"decision_id": ids[1], "status": "success", "cost": 0.1},
+        {"decision_id": "never made", "reward": 1.0},
+        {"decision_id": ids[2], "reward": 7},
+        {"decision_id": ids[2]},
+        {"decision_id": ids[2], "accuracy_score": 0.5},
+        5,
+    ]
+    answer = filled.post(f"{LEARNING}/outcomes", json=many).json()
+    assert answer["accepted"] == 2
+    assert [item["index"] for item in answer["rejected"]] == [1, 2, 3, 5]
+    problem(
+        filled.post(f"{LEARNING}/outcomes", json={"decision_id": "never made", "reward": 1}), 404
+    )
+    problem(filled.post(f"{LEARNING}/outcomes", json={"reward": 1}), 422, "decision_id")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("select", {"candidates": []}, "candidates"),
+        ("select", {"candidates": ["a", "a"]}, "candidates"),
+        ("select", {"candidates": "good"}, "candidates"),
+        ("select", {"model_type": "latency_prediction"}, "model_type"),
+        ("select", {"agents": ["good"]}, "agents"),
+        ("predict/astrology", {}, "model_type"),
+        ("predict/agent_selection", {"top_k": 0}, "top_k"),
+        ("predict/latency_prediction", {}, "agent_name"),
+        ("models/astrology/rollback", {}, "model_type"),
+        ("models/agent_selection/rollback", {"version": -1}, "version"),
+    ],
+)
+def test_a_bad_question_to_a_model_is_refused(
+    filled: httpx.Client, path: str, body: dict[str, Any], field: str, problem: Check
+) -> None:
+    """422 names the field."""
+    problem(filled.post(f"{LEARNING}/{path}", json=body), 422, field)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "body"),
+    [
+        ("agent_selection", {"task_type": "plan", "top_k": 2}),
+        ("quality_prediction", {"agent_name": "good", "task_type": "plan"}),
+        ("latency_prediction", {"agent_name": "good"}),
+        ("routing", {}),
+        ("parameter_optimization", {"agent_name": "good"}),
+    ],
+)
+def test_every_model_predicts(filled: httpx.Client, model_type: str, body: dict[str, Any]) -> None:
+    """Each in its own form; what it cannot know yet is null."""
+    answer = filled.post(f"{LEARNING}/predict/{model_type}", json=body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["prediction"]
+    if model_type == "agent_selection":
+        assert len(found) == 2
+        assert set(found[0]) == {"agent_name", "score"}
+    elif model_type.endswith("_prediction"):
+        assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_an_unknown_version_is_not_found(filled: httpx.Client, problem: Check) -> None:
+    """A rollback to nowhere changes nothing."""
+    problem(filled.post(f"{LEARNING}/models/routing/rollback", json={"version": 99}), 404)
+
+
+def test_without_an_updater_learning_says_so(
+    serve_new: Callable[..., httpx.Client], problem: Check
+) -> None:
+    """Figures are served; asking a model is a conflict with how the service was started."""
+    client = serve_new(learns=False)
+    assert client.get(f"{LEARNING}/status").json()["connected"] is False
+    problem(client.get(f"{LEARNING}/models"), 409)
+    problem(client.post(f"{LEARNING}/select"), 409)
+    result = client.post(f"{PERFORMANCE}/trigger-retraining", json={}).json()
+    assert result["success"] is False
+    assert "updater" in result["error"]
