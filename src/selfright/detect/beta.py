@@ -9,7 +9,6 @@ no certainty over time: asked after every outcome for weeks, it will err now and
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
@@ -122,6 +121,7 @@ class BetaRule:
     _at: int
     _minute: int
     _mixed: bool
+    _runs: list[tuple[int, int]]
 
     def __init__(self, question: BetaQuestion) -> None:
         self._question = question
@@ -181,18 +181,20 @@ class BetaRule:
         """Return flags, counts and runs, and the outcomes from the oldest to the newest."""
         self._prune()
         start = self.seen - self.n
-        runs = [number for minute, at in self._runs for number in (minute, max(at, start))]
-        flags = [self._newest, self.seen, int(self.open), int(self.stands)]
-        return [*flags, *runs], self._kept()
+        numbers = array("q", (self._newest, self.seen, self.open, self.stands))
+        for minute, at in self._runs:
+            numbers.append(minute)
+            numbers.append(max(at, start))
+        return numbers, self._kept()
 
     def restore(self, state: State) -> None:
         """Take over what ``to_state`` returned; of a longer memory, the latest outcomes."""
-        (newest, seen, is_open, stands, *runs), kept = state
-        self._newest, self.seen = newest, seen
-        self.open, self.stands = bool(is_open), bool(stands)
+        numbers, kept = state
+        self._newest, self.seen = numbers[:2]
+        self.open, self.stands = bool(numbers[2]), bool(numbers[3])
         self._empty()
-        self._runs.extend(zip(runs[::2], runs[1::2], strict=True))
-        self._hold(list(kept)[-self._size :])
+        self._runs = list(zip(numbers[4::2], numbers[5::2], strict=True))
+        self._hold(kept[-self._size :])
         self._prune()
         self._mixed = self._out_of_order()
 
@@ -215,26 +217,26 @@ class BetaRule:
 
     def _empty(self) -> None:
         self._ring = array("d")
-        self._runs: deque[tuple[int, int]] = deque()
+        self._runs = []
         self._at = 0
         self.n = 0
         self.total = 0.0
         self._minute = _NEVER
         self._mixed = False
 
-    def _hold(self, kept: list[float]) -> None:
-        self._ring = array("d", kept)
+    def _hold(self, kept: array[float]) -> None:
+        self._ring = kept
         self.n = len(kept)
         self._at = self.n % self._size
         self.total = sum(kept, 0.0)
 
-    def _kept(self) -> list[float]:
+    def _kept(self) -> array[float]:
         """Return the outcomes that count, in order of arrival."""
         start = self._at - self.n
         ring = self._ring
         if start >= 0:
-            return ring[start : self._at].tolist()
-        return ring[start % self._size :].tolist() + ring[: self._at].tolist()
+            return ring[start : self._at]
+        return ring[start % self._size :] + ring[: self._at]
 
     def _enter(self, minute: int) -> bool:
         """Make ``minute`` the current one; False if it lies before the window."""
@@ -255,7 +257,7 @@ class BetaRule:
         """Drop runs of which no outcome is left in the ring."""
         runs, start = self._runs, self.seen - self.n
         while len(runs) > 1 and runs[1][1] <= start:
-            runs.popleft()
+            del runs[0]
         if runs and not self.n:
             runs.clear()
 
@@ -264,7 +266,7 @@ class BetaRule:
         runs = self._runs
         if not self._mixed:
             while runs and runs[0][0] <= horizon:
-                runs.popleft()
+                del runs[0]
                 end = runs[0][1] if runs else self.seen
                 self._drop_oldest(end - (self.seen - self.n))
             return
@@ -280,7 +282,7 @@ class BetaRule:
             self.total = 0.0
 
     def _rebuild(self, horizon: int) -> None:
-        kept, left = self._kept(), []
+        kept, left = self._kept(), array("d")
         start = self.seen - self.n
         bounds = [max(at, start) for _, at in self._runs] + [self.seen]
         spans = [

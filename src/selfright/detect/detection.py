@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, Protocol
 
 SYSTEM: Final = -1  # the scope of the whole fleet; agents are 0, 1, 2, ...
-
-_Z95: Final = 1.959963984540054
 
 
 class WatchedMetric(IntEnum):
@@ -128,9 +126,9 @@ class Signal(IntEnum):
     FADES = 6
 
 
-# The numbers a detector's state consists of: whole ones and real ones. A checkpoint
-# stores all detectors' states end to end in two arrays.
-State = tuple[Sequence[int], Sequence[float]]
+# The numbers a detector's state consists of: whole ones (typecode q) and real ones (d). A
+# checkpoint stores all detectors' states end to end in two arrays.
+State = tuple["array[int]", "array[float]"]
 
 
 class Detector(Protocol):
@@ -158,15 +156,3 @@ class Detector(Protocol):
     def restore(self, state: State) -> None:
         """Take over what ``to_state`` returned."""
         ...
-
-
-def wilson(mean: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a ratio ``mean`` in 0..1 seen over ``n`` > 0 outcomes.
-
-    For graded scores it is wider than need be: no spread in [0, 1] is larger than that
-    of successes and failures.
-    """
-    scale = 1.0 / (1.0 + _Z95**2 / n)
-    centre = (mean + _Z95**2 / (2.0 * n)) * scale
-    half = _Z95 * scale * math.sqrt(max(0.0, mean * (1.0 - mean)) / n + (_Z95 / (2.0 * n)) ** 2)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from selfright.detect.detection import WatchedMetric, wilson
+from selfright.detect.detection import WatchedMetric
 from selfright.detect.policy import WatchPolicy
 from selfright.errors import ConfigError
 
@@ -57,10 +57,3 @@ def test_clear_thresholds_lie_on_the_good_side():
     strict = replace(POLICY, success_rate_min=0.99, error_rate_max=0.01)
     assert strict.clear(WatchedMetric.SUCCESS_RATE) == pytest.approx(0.995)
     assert strict.clear(WatchedMetric.ERROR_RATE) == pytest.approx(0.005)
-
-
-def test_wilson_interval():
-    """Newcombe's published figures for 81 of 263, and the ends stay within 0..1."""
-    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson(1.0, 20) == pytest.approx((0.8389, 1.0), abs=5e-5)
