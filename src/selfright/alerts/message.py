@@ -1,0 +1,125 @@
+"""Detections and retrainings as sentences: what, how much, by how many outcomes, how sure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from selfright.detect.detection import Kind, WatchedMetric
+
+if TYPE_CHECKING:
+    from selfright.detect.detection import Detection
+    from selfright.events.record import RetrainFinished
+
+FLEET: Final = "the fleet"
+
+
+class _Words(NamedTuple):
+    name: str
+    beyond: str
+    form: str  # of one value
+
+
+_WORDS: Final[Mapping[WatchedMetric, _Words]] = {
+    WatchedMetric.SUCCESS_RATE: _Words("success rate", "below", "{:.2f}"),
+    WatchedMetric.ERROR_RATE: _Words("error rate", "above", "{:.2f}"),
+    WatchedMetric.ACCURACY: _Words("accuracy", "below", "{:.2f}"),
+    WatchedMetric.LATENCY: _Words("p95 latency", "above", "{:,.0f} ms"),
+    WatchedMetric.COST: _Words("cost per run", "above", "${:,.4g}"),
+    WatchedMetric.MEMORY: _Words("memory per run", "above", "{:,.4g} MB"),
+    WatchedMetric.TOKEN_USAGE: _Words("tokens per run", "above", "{:,.0f}"),
+}
+
+
+def detection_says(
+    detection: Detection, agent_name: str | None, measured: float | None = None
+) -> str:
+    """Return what ``detection`` says, e.g. that a mean is below its threshold.
+
+    ``measured`` is the quantity itself where the detector only followed a share (p95 in
+    milliseconds).
+
+    Examples
+    --------
+    "planner: accuracy 0.61 [0.51, 0.71] is below 0.70 over the last 60 min (n = 87); not
+    yet certain"
+    """
+    words = _WORDS[detection.metric]
+    who = FLEET if agent_name is None else agent_name
+    what, limit = _value(detection, words, measured), _limit(detection, words)
+    span = f"over the last {detection.inputs['window_minutes']} min (n = {detection.n})"
+    latest = f"over the latest {detection.n} outcomes"
+    match detection.kind:
+        case Kind.BEYOND:
+            doubt = "; not yet certain" if detection.metric.is_rate else ""
+            return f"{who}: {what} is {words.beyond} {limit} {span}{doubt}"
+        case Kind.LIKELY:
+            assert detection.probability is not None  # the kind says so
+            sure = _percent(detection.probability)
+            return f"{who}: {what} is {words.beyond} {limit} with {sure} probability {latest}"
+        case Kind.CLEARED:
+            return f"{who}: {what} is back on the good side of {limit} {span}"
+        case Kind.UNLIKELY:
+            return f"{who}: {what} is no longer likely to be {words.beyond} {limit} {latest}"
+
+
+def retraining_says(finished: RetrainFinished) -> str:
+    """Return what became of a retraining, e.g. that its version was promoted and why."""
+    mode = f"{finished.retrain_type} retraining of {finished.model_type}"
+    about = f" for {names(finished.agents)}" if finished.agents else ""
+    learnt = f"{finished.events_processed} outcomes, {finished.duration_ms:.0f} ms"
+    if finished.state in {"failed", "aborted"}:
+        return f"{mode}{about} {finished.state}: {finished.error or 'no reason given'}"
+    verdict = finished.gate.verdict if finished.gate is not None else "none"
+    if finished.promoted:
+        return f"{mode}{about}: version {finished.version} is promoted ({learnt})"
+    stays = f"version {finished.parent_version} stays" if finished.parent_version else "not adopted"
+    return f"{mode}{about}: version {finished.version} {verdict}, {stays} ({learnt})"
+
+
+def names(agents: list[str], most: int = 3) -> str:
+    """Return the first few names, and how many more there are."""
+    if len(agents) <= most:
+        return ", ".join(agents)
+    return f"{', '.join(agents[:most])} and {len(agents) - most} more"
+
+
+def cause(detection: Detection, agent_name: str | None) -> dict[str, Any]:
+    """Return a detection as plain values: for ``details``, causes and "why"."""
+    return {
+        "agent_name": agent_name,
+        "metric": detection.metric.word,
+        "rule": detection.inputs["setting"],
+        "detector": detection.detector,
+        "kind": detection.kind.value,
+        "value": detection.value,
+        "interval": None if detection.interval is None else list(detection.interval),
+        "n": detection.n,
+        "threshold": detection.threshold,
+        "probability": detection.probability,
+        "ts_us": detection.ts_us,
+        "offset": detection.offset,
+        "inputs": dict(detection.inputs),
+    }
+
+
+def _value(detection: Detection, words: _Words, measured: float | None) -> str:
+    if detection.metric is WatchedMetric.LATENCY and measured is None:
+        return f"{words.name} ({_percent(detection.value)} of runs above the limit)"
+    shown = words.form.format(detection.value if measured is None else measured)
+    if detection.interval is None or measured is not None:
+        return f"{words.name} {shown}"
+    low, high = detection.interval
+    return f"{words.name} {shown} [{low:.2f}, {high:.2f}]"
+
+
+def _limit(detection: Detection, words: _Words) -> str:
+    limit = detection.inputs.get("limit_ms", detection.threshold)
+    return words.form.format(limit)
+
+
+def _percent(ratio: float) -> str:
+    # 99.97 % must not read as 100 %: nothing that was inferred is that sure.
+    if 0.995 <= ratio < 1.0:
+        return ">99 %"
+    return f"{100 * ratio:.1f} %" if ratio < 0.095 else f"{100 * ratio:.0f} %"
