@@ -1,0 +1,83 @@
+"""What was tried about one agent, or the fleet, in its present episode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+_NEVER: Final = -(1 << 62)  # long before any log began
+
+
+@dataclass(slots=True)
+class Asker:
+    """Keeps the pause between two attempts about one scope.
+
+    Attributes
+    ----------
+    cooldown_us
+        Its pause now: doubled by each rejection, back to normal with a new episode.
+    last_us
+        When the last attempt about it started or, once it did, ended.
+    seen
+        Outcomes by metric at the start of that attempt.
+    settled
+        Whether the episode that attempt belongs to is over.
+    incrementals, full_done
+        Incremental attempts that ran in this episode, and whether there was a full one.
+    likely
+        Metrics whose episode is open.
+    """
+
+    cooldown_us: int
+    last_us: int = _NEVER
+    seen: dict[int, int] = field(default_factory=dict)
+    settled: bool = False
+    incrementals: int = 0
+    full_done: bool = False
+    likely: list[int] = field(default_factory=list)
+
+    def left_us(self, now_us: int) -> int:
+        """Return what is left of the pause; 0 or less: nothing."""
+        return self.last_us + self.cooldown_us - now_us
+
+    def starts(self, seen: dict[int, int], now_us: int, *, full: bool) -> None:
+        """Note an attempt."""
+        self.last_us = now_us
+        self.seen = seen
+        self.settled = False
+        self.full_done = self.full_done or full
+
+    def ends(self, now_us: int, most_us: int, *, rejected: bool, ran_incremental: bool) -> None:
+        """Note the end of that attempt; its pause starts here."""
+        self.last_us = now_us
+        if self.settled:
+            return  # what the attempt was about is over
+        if rejected:
+            self.cooldown_us = min(2 * self.cooldown_us, most_us)
+        self.incrementals += ran_incremental
+
+    def becomes_likely(self, metric: int) -> None:
+        """Begin, or widen, an episode."""
+        if metric not in self.likely:
+            self.likely.append(metric)
+
+    def becomes_unlikely(self, metric: int, cooldown_us: int) -> bool:
+        """Return whether this ends the episode: nothing else is likely."""
+        self.likely = [other for other in self.likely if other != metric]
+        if self.likely:
+            return False
+        self.cooldown_us = cooldown_us
+        self.incrementals = 0
+        self.full_done = False
+        self.settled = True
+        return True
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the exact state as plain values."""
+        return {**asdict(self), "seen": sorted(self.seen.items())}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Asker:
+        """Return the asker that ``to_state`` described."""
+        return cls(**{**state, "seen": dict(state["seen"]), "likely": list(state["likely"])})

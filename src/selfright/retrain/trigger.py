@@ -1,0 +1,366 @@
+"""When a retraining starts by itself. Pure: evidence and log time in, a request out.
+
+===========================================================  ===============================
+evidence                                                     action
+===========================================================  ===============================
+windowed mean beyond its threshold                           none (the alert warns)
+success rate, error rate or accuracy of an agent *stands*    **incremental**, about all agents
+(P(beyond the threshold) >= .95 at this outcome)             that may ask at this moment
+the same of the fleet, and what is left of the fleet         **incremental**, about the whole
+without those agents is beyond the threshold, too            fleet
+two incremental ones ran, the agent stands again without     **full**, once an episode
+having been normal (P <= .5) in between
+limits on latency, cost, tokens, memory                      none
+===========================================================  ===============================
+
+An episode lasts from *likely* to *unlikely*. Who asks is held back, and the reason is
+recorded once per episode and counted, while
+
+- ``in_flight``: a retraining of the model is under way, or its challenger is on trial;
+- ``breaker``: three automatic attempts in 24 h were rejected or failed; closes after 6 h;
+- ``budget``: 24 automatic attempts were made within 24 h;
+- ``cooldown``: the last attempt about the agent ended less than 5 min ago; doubles with
+  each rejection up to 1 h, back to 5 min at the end of the episode;
+- ``outcomes``: fewer than 100 new outcomes came since the last attempt about the agent;
+- ``explained``: the fleet stands only because of agents that stand themselves.
+
+A cheap reversible act may be quick, but a signal that oscillates at its threshold must
+not make a storm of them: everything above is counted in log time and outcomes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from selfright.alerts.message import cause, detection_says
+from selfright.detect.detection import SYSTEM, Detection, Kind
+from selfright.errors import ConfigError
+from selfright.events.record import RetrainFinished, RetrainRequested
+from selfright.retrain.asker import Asker
+from selfright.retrain.pace import Pace, span
+from selfright.retrain.standing import (
+    Standing,
+    asks,
+    is_explained,
+    new_outcomes,
+    rates_of,
+    seen_of,
+)
+from selfright.retrain.suppressed import Reason, Suppressed, SuppressedBook
+
+US_PER_S: Final = 1_000_000
+US_PER_MIN: Final = 60 * US_PER_S
+US_PER_HOUR: Final = 60 * US_PER_MIN
+
+_CAUSES_TOLD: Final = 3
+
+NameOf = Callable[[int], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerPolicy:
+    """How often a model may be retrained by itself.
+
+    Parameters
+    ----------
+    cooldown_us, cooldown_max_us
+        Pause after an attempt about an agent, and what doubling ends at.
+    new_outcomes
+        New outcomes of the agent between two attempts.
+    daily_budget
+        Automatic attempts within any 24 hours.
+    breaker_rejections, breaker_us
+        So many rejections within 24 hours stop all automatic attempts for so long.
+    incremental_before_full
+        Incremental attempts without effect before a full one.
+    model_type
+        The model that automatic retraining is about.
+
+    Raises
+    ------
+    ConfigError
+        If a number is outside its range. The operator's fault.
+    """
+
+    cooldown_us: int = 5 * US_PER_MIN
+    cooldown_max_us: int = US_PER_HOUR
+    new_outcomes: int = 100
+    daily_budget: int = 24
+    breaker_rejections: int = 3
+    breaker_us: int = 6 * US_PER_HOUR
+    incremental_before_full: int = 2
+    model_type: str = "agent_selection"
+
+    def __post_init__(self) -> None:
+        for name in ("new_outcomes", "daily_budget", "breaker_rejections"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, getattr(self, name), "must be at least 1")
+        for name in ("cooldown_us", "breaker_us", "incremental_before_full"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, getattr(self, name), "must not be negative")
+        if self.cooldown_max_us < self.cooldown_us:
+            raise ConfigError("cooldown_max_us", self.cooldown_max_us, "must reach `cooldown_us`")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A retraining is to start. ``act`` is its record for the log; ``scopes`` who caused it."""
+
+    act: RetrainRequested
+    scopes: tuple[int, ...]
+
+
+class Trigger:
+    """Turns evidence that stands into requests, at most one retraining at a time.
+
+    Every decision is a function of what it was told and of log time.
+
+    Parameters
+    ----------
+    policy
+        Pauses, counts and budgets.
+
+    Notes
+    -----
+    ``decide`` costs 0.1 us while nothing stands, about 2 us while something does and is
+    held back. State: some 300 bytes per scope that ever stood, until ``forget``.
+    """
+
+    def __init__(self, policy: TriggerPolicy) -> None:
+        self.policy = policy
+        self.in_flight: str | None = None
+        self.suppressed = SuppressedBook()
+        self._flight_scopes: tuple[int, ...] = ()
+        self._flight_automatic = False
+        self._askers: dict[int, Asker] = {}
+        self._pace = Pace(policy.daily_budget, policy.breaker_rejections, policy.breaker_us)
+        self._now_us = 0
+
+    # ---- the verb --------------------------------------------------------------------
+
+    def decide(
+        self, evidence: Standing, scope: int, now_us: int, offset: int, name_of: NameOf
+    ) -> Request | Suppressed | None:
+        """Say whether the outcome just judged starts a retraining.
+
+        Parameters
+        ----------
+        evidence
+            Where the evidence stands after that outcome.
+        scope
+            Whose outcome it was: only that agent and the fleet can ask.
+        now_us, offset
+            Log time, and the outcome's offset, which names the request.
+        name_of
+            Gives an agent's name for its scope, None for the fleet.
+
+        Returns
+        -------
+        A request, which counts as under way from now on; a new record of somebody held
+        back; or None, if nobody asks or the record exists.
+        """
+        scopes = evidence.standing_scopes
+        if not scopes:
+            return None
+        self._now_us = now_us = max(now_us, self._now_us)
+        held: list[tuple[int, Reason]] = []
+        for who in (scope, SYSTEM):
+            if who not in scopes or self._is_about(who) or not asks(evidence, who):
+                continue
+            why = self._held(evidence, who, now_us)
+            if why is None:
+                return self._request(evidence, now_us, offset, name_of)
+            held.append((who, why))
+        record: Suppressed | None = None
+        for who, why in held:
+            record = self._suppress(evidence, who, why, now_us, name_of) or record
+        return record
+
+    # ---- what is told ----------------------------------------------------------------
+
+    def observe(self, detection: Detection) -> None:
+        """Begin and end episodes: hear every detection of the rates, whatever comes of it."""
+        if detection.kind is Kind.LIKELY:
+            self._asker(detection.scope).becomes_likely(int(detection.metric))
+        elif detection.kind is Kind.UNLIKELY and detection.scope in self._askers:
+            asker = self._askers[detection.scope]
+            if asker.becomes_unlikely(int(detection.metric), self.policy.cooldown_us):
+                self.suppressed.end_episode(detection.scope)
+
+    def note_started(self, request: RetrainRequested, now_us: int) -> None:
+        """A retraining started, one of ours or one that an operator asked for."""
+        if request.model_type != self.policy.model_type:
+            return
+        self._now_us = max(now_us, self._now_us)
+        if self.in_flight != request.act_id:
+            self.in_flight, self._flight_scopes = request.act_id, ()
+            self._flight_automatic = request.automatic
+            if request.automatic:
+                self._pace.attempt(self._now_us)
+
+    def note_finished(self, finished: RetrainFinished, now_us: int) -> None:
+        """A retraining has its final result: promoted, rejected, inconclusive, failed, aborted.
+
+        A result of another retraining than the one under way changes nothing.
+        """
+        if finished.retrain_id != self.in_flight or finished.state == "pending":
+            return
+        self._now_us = now_us = max(now_us, self._now_us)
+        verdict = "none" if finished.gate is None else finished.gate.verdict
+        rejected = finished.state == "failed" or verdict == "rejected"
+        for scope in self._flight_scopes:
+            asker = self._askers.get(scope)
+            if asker is None:
+                continue  # the agent was retired meanwhile
+            asker.ends(
+                now_us,
+                self.policy.cooldown_max_us,
+                rejected=rejected,
+                ran_incremental=finished.state == "done" and finished.retrain_type == "incremental",
+            )
+        if rejected and self._flight_automatic:
+            self._pace.reject(now_us)
+        self.in_flight, self._flight_scopes = None, ()
+
+    def forget(self, scope: int) -> None:
+        """Drop everything about ``scope``."""
+        self._askers.pop(scope, None)
+        self.suppressed.end_episode(scope)
+
+    # ---- checkpoint ------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the exact state as plain values."""
+        return {
+            "now_us": self._now_us,
+            "in_flight": self.in_flight,
+            "flight_scopes": list(self._flight_scopes),
+            "flight_automatic": self._flight_automatic,
+            "pace": self._pace.to_state(),
+            "askers": [[scope, asker.to_state()] for scope, asker in self._askers.items()],
+            "suppressed": self.suppressed.to_state(),
+        }
+
+    @classmethod
+    def from_state(cls, policy: TriggerPolicy, state: Mapping[str, Any]) -> Trigger:
+        """Return the trigger that ``to_state`` described, under ``policy``."""
+        trigger = cls(policy)
+        trigger._now_us = state["now_us"]
+        trigger.in_flight = state["in_flight"]
+        trigger._flight_scopes = tuple(state["flight_scopes"])
+        trigger._flight_automatic = state["flight_automatic"]
+        trigger._pace.restore(state["pace"])
+        for scope, asker in state["askers"]:
+            trigger._askers[scope] = Asker.from_state(asker)
+        trigger.suppressed.restore(state["suppressed"])
+        return trigger
+
+    # ---- inside ----------------------------------------------------------------------
+
+    def _asker(self, scope: int) -> Asker:
+        asker = self._askers.get(scope)
+        if asker is None:
+            asker = self._askers[scope] = Asker(self.policy.cooldown_us)
+        return asker
+
+    def _is_about(self, scope: int) -> bool:
+        """Tell whether what is under way is about ``scope``; ours are about the fleet, too."""
+        if self.in_flight is None:
+            return False
+        return scope in self._flight_scopes or (scope == SYSTEM and self._flight_automatic)
+
+    def _held(self, evidence: Standing, scope: int, now_us: int) -> Reason | None:
+        """Return why ``scope`` may not ask now; None if it may."""
+        if self.in_flight is not None:
+            return Reason.IN_FLIGHT
+        held = self._pace.held(now_us)
+        if held is not None:
+            return held
+        asker = self._asker(scope)
+        if asker.left_us(now_us) > 0:
+            return Reason.COOLDOWN
+        if asker.seen and new_outcomes(evidence, scope, asker.seen) < self.policy.new_outcomes:
+            return Reason.OUTCOMES
+        if scope == SYSTEM and is_explained(evidence):
+            # Looked at again after as many outcomes as an attempt would need.
+            asker.seen = seen_of(evidence, scope)
+            return Reason.EXPLAINED
+        return None
+
+    def _suppress(
+        self, evidence: Standing, scope: int, reason: Reason, now_us: int, name_of: NameOf
+    ) -> Suppressed | None:
+        if self.suppressed.counted(scope, reason, now_us):
+            return None
+        detail = self._detail(evidence, scope, reason, now_us)
+        record = Suppressed(
+            reason, self.policy.model_type, scope, name_of(scope), detail, now_us, now_us
+        )
+        self.suppressed.add(record)
+        return record
+
+    def _detail(self, evidence: Standing, scope: int, reason: Reason, now_us: int) -> str:
+        asker = self._asker(scope)
+        match reason:
+            case Reason.IN_FLIGHT:
+                return f"{self.in_flight} is under way or on trial"
+            case Reason.BREAKER:
+                return self._pace.breaker_detail(now_us)
+            case Reason.BUDGET:
+                return self._pace.budget_detail(now_us)
+            case Reason.COOLDOWN:
+                return f"{span(asker.left_us(now_us))} left"
+            case Reason.OUTCOMES:
+                new = new_outcomes(evidence, scope, asker.seen)
+                return f"{new} of {self.policy.new_outcomes} new outcomes so far"
+            case Reason.EXPLAINED:
+                return "the fleet without the agents that stand is fine"
+
+    def _request(self, evidence: Standing, now_us: int, offset: int, name_of: NameOf) -> Request:
+        # Everybody who may ask at this moment is named, so that overlapping causes make
+        # one attempt; an agent in its cooldown is not, so that it keeps its pause.
+        standing = sorted(scope for scope in evidence.standing_scopes if asks(evidence, scope))
+        named = tuple(scope for scope in standing if self._held(evidence, scope, now_us) is None)
+        causes = [scope for scope in standing if scope in named or scope == SYSTEM]
+        found = [(scope, one) for scope in causes for one in rates_of(evidence, scope)]
+        askers = [self._asker(scope) for scope in named]
+        full = any(
+            not asker.full_done and asker.incrementals >= self.policy.incremental_before_full
+            for asker in askers
+        )
+        for scope in {*named, SYSTEM}:  # each attempt is one about the fleet, too
+            of_named = full and scope in named
+            self._asker(scope).starts(seen_of(evidence, scope), now_us, full=of_named)
+        agents = [] if SYSTEM in named else [name for s in named if (name := name_of(s))]
+        act = RetrainRequested(
+            act_id=self._name(offset),
+            ts_us=now_us,
+            model_type=self.policy.model_type,
+            mode="full" if full else "incremental",
+            reason=_reason(found, name_of, "full" if full else "incremental"),
+            automatic=True,
+            agents=agents,
+            causes=[cause(one, name_of(scope)) for scope, one in found],
+        )
+        self.in_flight, self._flight_scopes, self._flight_automatic = act.act_id, named, True
+        self._pace.attempt(now_us)
+        return Request(act, named)
+
+    def _name(self, offset: int) -> str:
+        # A function of the log, so that folding it again asks for the same retraining.
+        text = f"{self.policy.model_type}:{offset}"
+        return f"retrain-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _reason(
+    found: list[tuple[int, Detection]], name_of: NameOf, mode: Literal["incremental", "full"]
+) -> str:
+    told = [detection_says(one, name_of(scope)) for scope, one in found[:_CAUSES_TOLD]]
+    if len(found) > _CAUSES_TOLD:
+        told.append(f"and {len(found) - _CAUSES_TOLD} more")
+    if mode == "full":
+        told.append("incremental retrainings did not help")
+    return "; ".join(told)

@@ -1,0 +1,486 @@
+"""Evidence that stands asks for a retraining, and is held back with a reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
+from selfright.errors import ConfigError
+from selfright.events.record import GateRecord, RetrainFinished, RetrainRequested, encode_act
+from selfright.retrain.suppressed import Reason, Suppressed
+from selfright.retrain.trigger import Request, Trigger, TriggerPolicy
+
+MIN = 60_000_000
+HOUR = 60 * MIN
+M = WatchedMetric
+A, B = 0, 1
+
+
+def detection(scope, metric=M.ACCURACY, kind=Kind.LIKELY, value=0.6):
+    """Return a detection of the Beta rule."""
+    return Detection(
+        detector="beta",
+        kind=kind,
+        scope=scope,
+        metric=metric,
+        value=value,
+        interval=(0.5, 0.65),
+        n=100,
+        threshold=0.7,
+        probability=0.97,
+        ts_us=0,
+        offset=0,
+        inputs={"setting": "accuracy_min", "window_minutes": 60, "min_n": 20},
+    )
+
+
+@dataclass
+class Evidence:
+    """Evidence that stands because a test says so."""
+
+    found: dict = field(default_factory=dict)  # scope to metrics
+    counts: dict = field(default_factory=dict)  # scope to outcomes ever
+    windows: dict = field(default_factory=dict)  # scope to (n, mean)
+
+    @property
+    def standing_scopes(self):
+        """Scopes about which something stands."""
+        return self.found.keys()
+
+    def standing_metrics(self, scope):
+        """Metrics that stand about a scope."""
+        return self.found.get(scope, ())
+
+    def standing(self, scope):
+        """What stands about a scope."""
+        return tuple(detection(scope, metric) for metric in self.found.get(scope, ()))
+
+    def seen(self, scope, metric):
+        """Outcomes ever."""
+        return self.counts.get(scope, 0)
+
+    def window(self, scope, metric):
+        """Count and mean of the window."""
+        return self.windows.get(scope, (0, 0.0))
+
+
+def name_of(scope):
+    """Return the name of an agent, None for the fleet."""
+    return None if scope == SYSTEM else f"agent{scope}"
+
+
+class Story:
+    """A trigger with its evidence, in which every decision is one outcome later."""
+
+    def __init__(self, policy=None):
+        self.trigger = Trigger(policy or TriggerPolicy())
+        self.evidence = Evidence()
+        self.offset = 0
+
+    def stands(self, scope, *metrics):
+        """Let evidence stand from now on; without metrics: no longer."""
+        self.evidence.found.pop(scope, None)
+        if metrics:
+            self.evidence.found[scope] = metrics
+            for metric in metrics:
+                self.trigger.observe(detection(scope, metric))
+
+    def outcome(self, scope=A, at=0, count=1):
+        """Take ``count`` outcomes of an agent into account and decide after the last."""
+        self.offset += 1
+        for who in {scope, SYSTEM}:
+            self.evidence.counts[who] = self.evidence.counts.get(who, 0) + count
+        return self.trigger.decide(self.evidence, scope, at, self.offset, name_of)
+
+    def finish(self, request, at, verdict="rejected", state="done"):
+        """Let a retraining end."""
+        act = request.act
+        self.trigger.note_started(act, at)
+        self.trigger.note_finished(finished(act, verdict, state), at)
+
+    def attempt(self, at, verdict="rejected", count=100, state="done"):
+        """Let agent A ask and get a result at once; return the request."""
+        request = self.outcome(A, at, count)
+        assert isinstance(request, Request), request
+        self.finish(request, at, verdict, state)
+        return request
+
+
+def finished(act, verdict="rejected", state="done"):
+    """Return the record of a retraining's end."""
+    return RetrainFinished(
+        act_id=f"{act.act_id}:{state}",
+        ts_us=0,
+        retrain_id=act.act_id,
+        model_type=act.model_type,
+        retrain_type=act.mode,
+        state=state,
+        reason=act.reason,
+        automatic=act.automatic,
+        agents=act.agents,
+        promoted=verdict == "promoted",
+        gate=None if state == "failed" else GateRecord(verdict=verdict),
+    )
+
+
+def test_nothing_stands_nothing_happens():
+    """A healthy fleet asks for nothing and leaves no trace."""
+    story = Story()
+    assert story.outcome() is None
+    assert story.trigger.to_state() == Trigger(TriggerPolicy()).to_state()
+
+
+@pytest.mark.parametrize("metric", [M.SUCCESS_RATE, M.ERROR_RATE, M.ACCURACY])
+def test_each_of_the_three_rates_asks(metric):
+    """Success rate and error rate trigger as accuracy does."""
+    story = Story()
+    story.stands(A, metric)
+    request = story.outcome()
+    assert isinstance(request, Request)
+    assert (request.act.mode, request.act.agents) == ("incremental", ["agent0"])
+    assert request.act.automatic
+    assert request.act.model_type == "agent_selection"
+    assert [cause["metric"] for cause in request.act.causes] == [metric.word]
+    assert request.act.causes[0]["probability"] == 0.97
+    assert "agent0" in request.act.reason
+    assert "97 % probability" in request.act.reason
+    encode_act(request.act)
+
+
+def test_limits_do_not_ask():
+    """Latency, cost, memory and tokens warn; they retrain nothing."""
+    story = Story()
+    story.stands(A, M.LATENCY, M.COST, M.MEMORY, M.TOKEN_USAGE)
+    assert story.outcome() is None
+    assert list(story.trigger.suppressed) == []
+
+
+def test_overlapping_causes_make_one_attempt():
+    """All causes and all agents that may ask at this moment are named."""
+    story = Story()
+    story.stands(B, M.ACCURACY)
+    story.stands(A, M.ACCURACY, M.SUCCESS_RATE)
+    story.stands(SYSTEM, M.ACCURACY)
+    story.evidence.windows = {SYSTEM: (100, 0.8), A: (30, 0.6), B: (30, 0.6)}
+    request = story.outcome(A)
+    assert request.act.agents == ["agent0", "agent1"]
+    assert [(c["agent_name"], c["metric"]) for c in request.act.causes] == [
+        (None, "accuracy"),
+        ("agent0", "accuracy"),
+        ("agent0", "success_rate"),
+        ("agent1", "accuracy"),
+    ]
+    assert story.outcome(B) is None
+
+
+def test_the_same_log_asks_for_the_same_retraining():
+    """The id is a function of model and offset."""
+    ids = set()
+    for offset in (7, 7, 8):
+        story = Story()
+        story.offset = offset
+        story.stands(A, M.ACCURACY)
+        ids.add(story.outcome().act.act_id)
+    assert len(ids) == 2
+
+
+def test_one_at_a_time():
+    """While one is under way another agent is held back, recorded once and counted."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A)
+    story.stands(B, M.ACCURACY)
+    held = story.outcome(B, 5)
+    assert isinstance(held, Suppressed)
+    assert (held.reason, held.agent_name) == (Reason.IN_FLIGHT, "agent1")
+    assert request.act.act_id in held.detail
+    story.trigger.note_started(request.act, 6)
+    assert story.outcome(B, 7) is None
+    assert held.count == 2
+    assert story.outcome(A, 8) is None  # it is what is under way: not held back
+    assert len(story.trigger.suppressed) == 1
+    story.finish(request, 9, "promoted")
+    assert isinstance(story.outcome(B, 10), Request)
+
+
+def test_an_undecided_challenger_holds_back():
+    """A pending result is no end: the gate is still watching."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A)
+    story.trigger.note_finished(finished(request.act, "pending", "pending"), 0)
+    assert story.trigger.in_flight == request.act.act_id
+    story.stands(B, M.ACCURACY)
+    assert story.outcome(B, HOUR, 100).reason is Reason.IN_FLIGHT
+
+
+def test_a_retraining_by_hand_holds_back_too():
+    """It is under way until its result; others' results do not end it."""
+    story = Story()
+    act = RetrainRequested(
+        act_id="manual",
+        ts_us=0,
+        model_type="agent_selection",
+        mode="full",
+        reason="by hand",
+        automatic=False,
+        agents=[],
+        causes=[],
+    )
+    story.trigger.note_started(act, 0)
+    story.stands(A, M.ACCURACY)
+    assert story.outcome(A).reason is Reason.IN_FLIGHT
+    other = replace_act(act, act_id="other")
+    story.trigger.note_finished(finished(other), 1)
+    assert story.outcome(A) is None
+    story.trigger.note_started(replace_act(act, act_id="routing", model_type="routing"), 1)
+    story.trigger.note_finished(finished(act), 2)
+    assert isinstance(story.outcome(A), Request)
+
+
+def replace_act(act, **changes):
+    """Return a record with other values."""
+    fields = {name: getattr(act, name) for name in act.__struct_fields__}
+    return type(act)(**{**fields, **changes})
+
+
+def test_five_minutes_and_a_hundred_outcomes():
+    """Both are needed between two attempts; the reason says what is missing."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.attempt(0, "inconclusive")
+    held = story.outcome(A, 5 * MIN - 1, 150)
+    assert (held.reason, held.detail) == (Reason.COOLDOWN, "1 s left")
+    assert isinstance(story.outcome(A, 5 * MIN), Request)
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.attempt(0, "inconclusive")
+    held = story.outcome(A, HOUR, 99)
+    assert (held.reason, held.detail) == (Reason.OUTCOMES, "99 of 100 new outcomes so far")
+    assert isinstance(story.outcome(A, HOUR), Request)
+
+
+def test_the_pause_starts_when_the_trial_ends():
+    """A trial of an hour is followed by a pause, not by the next attempt."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A)
+    story.outcome(A, MIN, 500)
+    story.finish(request, HOUR, "inconclusive")
+    assert story.outcome(A, HOUR + 4 * MIN).reason is Reason.COOLDOWN
+    assert isinstance(story.outcome(A, HOUR + 5 * MIN), Request)
+
+
+def test_rejections_double_the_pause_up_to_an_hour():
+    """5, 10, 20, 40, 60, 60 minutes; a failure counts as one."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.stands(A, M.ACCURACY)
+    at = 0
+    story.attempt(0, state="failed")
+    for minutes in (10, 20, 40, 60, 60):
+        held = story.outcome(A, at + minutes * MIN - 1, 100)
+        assert held is None or held.reason is Reason.COOLDOWN
+        at += minutes * MIN
+        story.attempt(at)
+
+
+def test_back_to_normal_resets_the_pause():
+    """At P <= .5 the next pause is five minutes again, and the next record is a new one."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.stands(A, M.ACCURACY)
+    for at in (0, HOUR, 2 * HOUR):
+        story.attempt(at)
+    first = story.outcome(A, 2 * HOUR + MIN, 100)
+    assert first.reason is Reason.COOLDOWN
+    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    story.trigger.observe(detection(A))
+    again = story.outcome(A, 2 * HOUR + 2 * MIN)
+    assert again.reason is Reason.COOLDOWN
+    assert again is not first
+    assert isinstance(story.outcome(A, 2 * HOUR + 5 * MIN), Request)
+
+
+def test_an_episode_ends_when_everything_is_normal():
+    """Accuracy is normal again, success rate is not: it goes on."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.stands(A, M.ACCURACY, M.SUCCESS_RATE)
+    for at in (0, HOUR):
+        story.attempt(at)
+    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    assert story.outcome(A, HOUR + 19 * MIN, 100).reason is Reason.COOLDOWN
+
+
+def test_a_rejection_after_the_episode_does_not_double():
+    """What the attempt was about is over."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A)
+    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    story.finish(request, MIN)
+    story.trigger.observe(detection(A))
+    assert isinstance(story.outcome(A, 6 * MIN, 100), Request)
+
+
+def test_two_in_vain_then_a_full_one_once():
+    """The third attempt of an episode is full, the fourth incremental again."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.stands(A, M.ACCURACY)
+    modes = [story.attempt(i * 2 * HOUR, "promoted").act.mode for i in range(5)]
+    assert modes == ["incremental", "incremental", "full", "incremental", "incremental"]
+    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    story.trigger.observe(detection(A))
+    modes = [story.attempt(i * 2 * HOUR, "promoted").act.mode for i in range(5, 9)]
+    assert modes == ["incremental", "incremental", "full", "incremental"]
+
+
+def test_the_reason_of_a_full_one_says_why():
+    """That incremental ones did not help."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    for i in range(2):
+        story.attempt(i * HOUR, "inconclusive")
+    assert "did not help" in story.attempt(2 * HOUR).act.reason
+
+
+def test_an_attempt_that_never_ran_does_not_count_towards_a_full_one():
+    """Aborted by a restart, or failed: nothing was tried yet."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.stands(A, M.ACCURACY)
+    modes = [story.attempt(i * 2 * HOUR, state="aborted").act.mode for i in range(4)]
+    assert modes == ["incremental"] * 4
+
+
+def test_the_breaker_opens_after_three_rejections_and_closes_after_six_hours():
+    """Of whatever agents; three more are needed to open it anew."""
+    story = Story()
+    for scope, at in ((0, 0), (1, 1), (2, 2)):
+        story.stands(scope, M.ACCURACY)
+        request = story.outcome(scope, at)
+        story.finish(request, at)
+        story.stands(scope)
+    story.stands(3, M.ACCURACY)
+    held = story.outcome(3, HOUR)
+    assert (held.reason, held.detail) == (Reason.BREAKER, "closes in 5 h 0 min")
+    assert story.outcome(3, 6 * HOUR + 1) is None
+    request = story.outcome(3, 6 * HOUR + 2)
+    story.finish(request, 6 * HOUR + 2)
+    story.stands(4, M.ACCURACY)
+    assert isinstance(story.outcome(4, 6 * HOUR + 3), Request)
+
+
+def test_old_rejections_do_not_open_the_breaker():
+    """Three within 24 hours, not three ever."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    for hour in (0, 13, 26, 39):
+        story.attempt(hour * HOUR)
+
+
+def test_twenty_four_attempts_a_day():
+    """The 25th waits until the first is a day old."""
+    story = Story()
+    for scope in range(24):
+        story.stands(scope, M.ACCURACY)
+        story.finish(story.outcome(scope, scope * MIN), scope * MIN, "promoted")
+        story.stands(scope)
+    story.stands(99, M.ACCURACY)
+    held = story.outcome(99, HOUR)
+    assert (held.reason, held.detail) == (Reason.BUDGET, "24 attempts in 24 h; next in 23 h 0 min")
+    assert story.outcome(99, 24 * HOUR - 1) is None
+    assert isinstance(story.outcome(99, 24 * HOUR), Request)
+
+
+def test_many_small_agents_ask_together():
+    """No agent stands: the fleet asks, about all of it."""
+    story = Story()
+    story.stands(SYSTEM, M.ACCURACY)
+    story.evidence.windows = {SYSTEM: (200, 0.6)}
+    request = story.outcome(A)
+    assert request.act.agents == []
+    assert request.act.reason.startswith("the fleet: accuracy")
+
+
+def test_the_fleet_does_not_ask_for_what_an_agent_explains():
+    """The rest of the fleet is fine, so the agent's own pause counts."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.stands(SYSTEM, M.ACCURACY)
+    story.evidence.windows = {SYSTEM: (200, 0.65), A: (100, 0.4)}
+    assert story.attempt(0, "inconclusive").act.agents == ["agent0"]
+    held = story.outcome(B, HOUR, 100)
+    assert (held.reason, held.agent_name) == (Reason.EXPLAINED, None)
+    assert story.outcome(B, HOUR, 99).reason is Reason.OUTCOMES
+    story.evidence.windows = {SYSTEM: (200, 0.55), A: (100, 0.4)}  # the rest: 0.70
+    assert story.outcome(B, HOUR) is None
+    story.evidence.windows = {SYSTEM: (200, 0.5), A: (100, 0.4)}  # the rest: 0.60
+    request = story.outcome(B, HOUR, 100)
+    assert request.act.agents == []
+
+
+def test_an_agent_in_its_pause_is_not_named_by_another():
+    """Overlapping causes do not cut a cooldown short."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.attempt(0, "promoted")
+    story.stands(B, M.ACCURACY)
+    request = story.outcome(B, MIN, 100)
+    assert request.act.agents == ["agent1"]
+
+
+def test_forgetting_an_agent():
+    """Nothing of it is left; a result that comes later does no harm."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A)
+    story.trigger.forget(A)
+    story.finish(request, 1)
+    assert story.trigger.in_flight is None
+    assert [scope for scope, _ in story.trigger.to_state()["askers"]] == [SYSTEM]
+
+
+def test_records_are_bounded():
+    """A thousand agents held back: the newest 500 are told."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.outcome(A)
+    for scope in range(1, 1001):
+        story.stands(scope, M.ACCURACY)
+        story.outcome(scope, scope)
+    assert len(story.trigger.suppressed) == 500
+    told = story.trigger.suppressed.newest(2)
+    assert [record.agent_name for record in told] == ["agent999", "agent1000"]
+    assert told[0].to_dict()["reason"] == "in_flight"
+    restored = Trigger.from_state(TriggerPolicy(), story.trigger.to_state())
+    assert restored.to_state() == story.trigger.to_state()
+
+
+def test_state_is_plain():
+    """It can be written as JSON and read again."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.attempt(0)
+    story.outcome(A, 1)
+    state = story.trigger.to_state()
+    again = Trigger.from_state(TriggerPolicy(), json.loads(json.dumps(state)))
+    assert json.dumps(again.to_state()) == json.dumps(state)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("new_outcomes", 0),
+        ("daily_budget", 0),
+        ("breaker_rejections", 0),
+        ("cooldown_us", -1),
+        ("breaker_us", -1),
+        ("incremental_before_full", -1),
+        ("cooldown_max_us", MIN),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(name, value):
+    """By its name."""
+    with pytest.raises(ConfigError, match=name):
+        replace(TriggerPolicy(), **{name: value})
