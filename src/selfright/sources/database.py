@@ -215,12 +215,14 @@ def _by_number(
     recent: str,
     bounds: tuple[str, int],
 ) -> Iterator[list[tuple[Any, ...]]]:
+    # What is written from now on is for the next time: a busy writer must not keep us for ever.
+    (newest,) = connection.execute(f"SELECT max({_NUMBER}) FROM {source}").fetchone()
     query = (
-        f"SELECT {names} FROM {source} WHERE {_NUMBER} > ? AND {recent} "
+        f"SELECT {names} FROM {source} WHERE {_NUMBER} > ? AND {_NUMBER} <= ? AND {recent} "
         f"ORDER BY {_NUMBER} LIMIT {_ROWS}"
     )
     last = -(2**63)
-    while rows := connection.execute(query, (last, *bounds)).fetchall():
+    while rows := connection.execute(query, (last, newest, *bounds)).fetchall():
         yield rows
         last = rows[-1][0]
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from selfright.sources.rows import missing, picked
+from selfright.errors import InvalidEventError
+from selfright.events.timestamp import parse
+from selfright.sources.rows import missing
 
 if TYPE_CHECKING:
     from selfright.events.batch import Bools, Ints
@@ -63,11 +65,14 @@ class Filling:
             self.counts["timestamp"] += rows
             return self._even(first, rows)
         blank = missing(cells)
-        if not blank.any():
-            self._last = cells[-1] if rows else self._last
-            return cells
-        self.counts["timestamp"] += int(blank.sum())
-        return self._carried(cells, blank, first)
+        holes = int(blank.sum())
+        self.counts["timestamp"] += holes
+        filled = self._carried(cells, blank, first) if holes else cells
+        for row in range(rows - 1, -1, -1):
+            if not blank[row] and _is_time(cells[row]):
+                self._last = cells[row]
+                break
+        return filled
 
     def run_columns(self, columns: dict[str, Cells], numbers: Ints) -> dict[str, Cells]:
         """Return the columns of runs, with nothing missing that a run must have."""
@@ -117,21 +122,26 @@ class Filling:
         return (START_US + places * self.spacing_us).astype("datetime64[us]")
 
     def _carried(self, cells: Cells, blank: Bools, first: int) -> Cells:
-        """Return times in which each empty cell repeats the one before it."""
-        known = np.flatnonzero(~blank)
-        place = np.maximum.accumulate(np.where(blank, -1, np.arange(len(blank))))
-        before: Any = self._last
-        if before is None:  # nothing came before: the first that comes
-            before = cells[known[0]] if len(known) else None
-        self._last = cells[known[-1]] if len(known) else self._last
-        if isinstance(cells, list) or before is None or place[0] < 0:
-            even = self._even(first, len(blank))
-            carried = picked(cells, place.clip(min=0))
-            return [
-                (even[i] if before is None else before) if place[i] < 0 else carried[i]
-                for i in range(len(blank))
-            ]
-        return np.ma.getdata(cells)[place]
+        """Return times in which each empty cell repeats the last good one before it."""
+        times = list(cells)
+        known = (cell for cell, empty in zip(times, blank, strict=True) if not empty)
+        # Before the first: that one, for nothing says that the file began earlier.
+        last = next(filter(_is_time, known), None) if self._last is None else self._last
+        even = self._even(first, len(times))
+        for row, empty in enumerate(blank.tolist()):
+            if empty:
+                times[row] = even[row] if last is None else last
+            elif _is_time(times[row]):
+                last = times[row]
+        return times
+
+
+def _is_time(cell: Any) -> bool:  # noqa: ANN401 - whatever is in the file
+    try:
+        parse(cell)
+    except InvalidEventError:
+        return False
+    return True
 
 
 def _zero_where_missing(cells: Cells) -> Cells:

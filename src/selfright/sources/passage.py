@@ -142,20 +142,21 @@ def _gather(cells: dict[str, Cells], prefix: str) -> None:
     field = prefix.removesuffix(".")
     keys = [name.removeprefix(prefix) for name in names]
     columns = [_plain(cells.pop(name)) for name in names]
-    gathered = [
+    parts: list[dict[str, object] | None] = [
         {key: value for key, value in zip(keys, values, strict=True) if value is not None} or None
         for values in zip(*columns, strict=True)
     ]
     given = cells.get(field)
     if given is not None:
-        # What is no mapping stays as it is, for the door to refuse.
-        gathered = [
-            {**(whole or {}), **(parts or {})}
-            if whole is None or isinstance(whole, dict)
-            else whole
-            for whole, parts in zip(given, gathered, strict=True)
-        ]
-    cells[field] = gathered
+        cells[field] = [_joined(whole, part) for whole, part in zip(given, parts, strict=True)]
+    else:
+        cells[field] = parts
+
+
+def _joined(whole: object, parts: dict[str, object] | None) -> object:
+    if parts is None or (whole is not None and not isinstance(whole, dict)):
+        return whole  # what is no mapping is left for the door to refuse
+    return {**(whole or {}), **parts}
 
 
 def _plain(cells: Cells) -> list[object]:
