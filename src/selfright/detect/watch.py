@@ -62,14 +62,22 @@ _STANDING: Final = frozenset({Signal.LIKELY, Signal.STANDS})
 _NOT_STANDING: Final = frozenset({Signal.UNLIKELY, Signal.FADES})
 
 
+# A share warns this many standard deviations beyond its threshold: chance explains less
+# than that nine times in ten.
+_WARN_DEVIATIONS: Final = 1.2816
+
+
 def _window(policy: WatchPolicy, metric: WatchedMetric) -> Detector:
     bound = BOUNDS[metric]
-    scale = bound.sign if metric is WatchedMetric.LATENCY else bound.sign * bound.unit
+    is_share = metric.is_rate or metric is WatchedMetric.LATENCY
+    scale = bound.sign if is_share else bound.sign * bound.unit
+    share = policy.judged(metric)
     return WindowRule(
-        policy.judged(metric) * scale,
+        share * scale,
         policy.clear(metric) * scale,
         policy.window_minutes,
         policy.min_n,
+        _WARN_DEVIATIONS**2 * share * (1.0 - share) if is_share else 0.0,
     )
 
 

@@ -124,6 +124,8 @@ class Fold:
 
     def _judge(self, part: Commit, runs: Ints, outcomes: Ints, moment: Moment) -> Request | None:
         """Judge row after row; stop at, and return, the first request for a retraining."""
+        if not (self.policy.alerts or self.policy.retraining):
+            return None
         watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
         triggers = self.automatic and self.policy.retraining
         for row in judge(watch, part, runs, outcomes):

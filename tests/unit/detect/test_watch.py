@@ -35,9 +35,9 @@ def test_healthy_values_say_nothing_at_no_cost():
 def test_a_drop_is_beyond_then_likely_then_over():
     """All four kinds, in order, each once, with the figures they were judged by."""
     watch = FleetWatch(POLICY)
-    said = feed(watch, 7, M.ACCURACY, [1.0, 1.0, 0.0] * 100)
+    said = feed(watch, 7, M.ACCURACY, [1.0, 1.0, 0.0] * 120)
     assert [d.kind for d in said] == [Kind.BEYOND]
-    said = feed(watch, 7, M.ACCURACY, [0.0] * 30, 300)
+    said = feed(watch, 7, M.ACCURACY, [0.0] * 30, 360)
     likely = said[0]
     assert [d.kind for d in said] == [Kind.LIKELY]
     assert (likely.scope, likely.metric, likely.detector) == (7, M.ACCURACY, "beta")
@@ -47,7 +47,7 @@ def test_a_drop_is_beyond_then_likely_then_over():
     assert likely.interval[0] < likely.value < likely.interval[1] < 1.0
     assert likely.ts_us == likely.offset * SECOND
     assert likely.inputs["critical_sum"] >= likely.inputs["sum"]
-    said = feed(watch, 7, M.ACCURACY, [1.0] * 300, 400)
+    said = feed(watch, 7, M.ACCURACY, [1.0] * 300, 460)
     assert sorted(d.kind for d in said) == [Kind.CLEARED, Kind.UNLIKELY]
     assert not watch.standing_scopes
 
@@ -61,13 +61,14 @@ def test_errors_are_reported_as_errors():
 
 
 def test_p95_is_followed_by_the_share_above_the_limit():
-    """Exactly 5 % above the limit is allowed, more is not; the limit itself is allowed."""
+    """5 % above the limit is allowed, clearly more is not; the limit itself is allowed."""
     watch = FleetWatch(POLICY)
     fine, slow = 5_000_000, 5_000_001
     assert feed(watch, 0, M.LATENCY, ([fine] * 19 + [slow]) * 10) == []
-    (said,) = feed(watch, 0, M.LATENCY, [slow], 200)
+    assert feed(watch, 0, M.LATENCY, [slow] * 4, 200) == []  # chance explains as much
+    (said,) = feed(watch, 0, M.LATENCY, [slow], 204)
     assert said.kind is Kind.BEYOND
-    assert (said.value, said.threshold) == (11 / 201, 0.05)
+    assert (said.value, said.threshold) == (15 / 205, 0.05)
     assert said.inputs["limit_ms"] == 5000.0
     assert said.probability is None
 
