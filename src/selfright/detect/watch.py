@@ -112,13 +112,12 @@ Key = tuple[WatchedMetric, str]  # a metric and the name of one of its detectors
 class _Scope:
     """The detectors of one agent, or of the fleet, in the order in which they are asked."""
 
-    __slots__ = ("detectors", "every", "of_metric")
+    __slots__ = ("detectors", "of_metric")
 
     def __init__(self, policy: WatchPolicy, makers: Sequence[tuple[Key, Factory]]) -> None:
         self.detectors: dict[Key, Detector] = {key: make(policy, key[0]) for key, make in makers}
-        self.every = tuple((key, key[0], d.update) for key, d in self.detectors.items())
         self.of_metric = tuple(
-            tuple((key, update) for key, of, update in self.every if of is metric)
+            tuple((key, d.update) for key, d in self.detectors.items() if key[0] is metric)
             for metric in WATCHED
         )
 
@@ -200,13 +199,14 @@ class FleetWatch:
         minute = ts_us // US_PER_MIN
         said = _NOTHING
         turned = [
-            None if x < 0 else sign * (x if limit is None else x > limit)
-            for x, (sign, limit) in zip(values, self._turns, strict=True)
+            (metric, sign * (x if limit is None else x > limit))
+            for metric, x, (sign, limit) in zip(WATCHED, values, self._turns, strict=True)
+            if x >= 0
         ]
         for who in (scope, SYSTEM):
-            for key, metric, update in (self._scopes.get(who) or self._new(who)).every:
-                value = turned[metric]
-                if value is not None:
+            of_metric = (self._scopes.get(who) or self._new(who)).of_metric
+            for metric, value in turned:
+                for key, update in of_metric[metric]:
                     signal = update(value, minute, offset)
                     if signal is not None:
                         said += self._hear(who, key, signal, ts_us, offset)
