@@ -420,6 +420,29 @@ def test_the_fleet_does_not_ask_for_what_an_agent_explains():
     assert request.act.agents == []
 
 
+def test_a_rest_of_few_outcomes_explains_nothing_away():
+    """What is left without the agent is too little to say that the fleet is bad."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.stands(SYSTEM, M.ACCURACY)
+    story.evidence.windows = {SYSTEM: (119, 0.4), A: (100, 0.4)}
+    assert story.outcome().act.agents == ["agent0"]
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.stands(SYSTEM, M.ACCURACY)
+    story.evidence.windows = {SYSTEM: (120, 0.4), A: (100, 0.4)}
+    assert story.outcome().act.agents == []
+
+
+def test_time_never_steps_back():
+    """A request is not dated before what came earlier."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    story.attempt(HOUR, "promoted")
+    story.stands(B, M.ACCURACY)
+    assert story.outcome(B, MIN).act.ts_us == HOUR
+
+
 def test_an_agent_in_its_pause_is_not_named_by_another():
     """Overlapping causes do not cut a cooldown short."""
     story = Story()
