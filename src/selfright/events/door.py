@@ -138,7 +138,7 @@ class Door:
             tokens_out = check.whole("tokens_out", tokens_out, MAX_TOKENS)
         if api_calls is not None:
             api_calls = check.whole("api_calls", api_calls, check.MAX_COUNT)
-        if retry_count.__class__ is not int or retry_count != 0:
+        if retry_count.__class__ is not int or retry_count:
             retry_count = check.whole("retry_count", retry_count, check.MAX_COUNT)
         if error_type is not None:
             error_type = check.text("error_type", error_type)
@@ -162,7 +162,9 @@ class Door:
             context = check.attributes("context", context)
         if config is not None:
             config = check.attributes("config", config)
-        ts_us, given = (now_us, False) if timestamp is None else self._time(timestamp, now_us)
+        ts_us, given = now_us, False
+        if timestamp is not None:
+            ts_us, given = self._time(timestamp, now_us)
         return (
             run_id, agent_name, agent_type, code, ts_us, duration_ms, tokens_used, tokens_in,
             tokens_out, api_calls, cost, memory_mb, cpu_ms, retry_count, quality_score,

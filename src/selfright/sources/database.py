@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import numpy as np
 
 from selfright.errors import ConfigError, did_you_mean
@@ -32,23 +33,21 @@ if TYPE_CHECKING:
 
 _SQLITE: Final = "sqlite:///"
 _ROWS: Final = 1024  # per query: each is a short transaction, so that writers are not held up
-_KEPT_REJECTIONS: Final = 1_000
 _DAY_US: Final = 86_400 * 1_000_000
 # The number of a row, whatever the table calls its columns.
 _NUMBER: Final = "_rowid_"
 
 
 class ForeignTable:
-    """The rows of a table since some time; iterate over it once.
+    """The rows of a table since some time.
+
+    Iterate over it for pairs of an intake and the rows refused beside it; those bear
+    their number in the table, or where it has none, their place among the rows read.
 
     Attributes
     ----------
     column_of
         Field to column, for every field the table fills.
-    refused
-        How many rows did not pass, so far.
-    rejections
-        Which rows, by their number in the table, and why: the first thousand.
     """
 
     def __init__(
@@ -63,8 +62,6 @@ class ForeignTable:
         self._table = table
         self._since_us = since_us
         self._scorer = scorer
-        self.refused = 0
-        self.rejections: list[Rejection] = []
         with closing(_connected(path)) as connection:
             names = _columns_of(connection, table)
             self._numbered = _is_numbered(connection, table)
@@ -79,18 +76,21 @@ class ForeignTable:
     def __repr__(self) -> str:
         return f"<ForeignTable {self._table!r}, {len(self.column_of)} fields>"
 
-    def __iter__(self) -> Iterator[Intake]:
+    def __iter__(self) -> Iterator[tuple[Intake, list[Rejection]]]:
         filling = Filling(prefix=f"{self._table}:")
         first = 0
         for rows in self._pages():
             passage = Passage(self._held(rows), filling, self._scorer)
             passed = passage.block(0, len(rows))
-            self._note(passed.rejections, rows, first)
+            refused = [
+                msgspec.structs.replace(
+                    item, index=rows[item.index][0] if self._numbered else first + item.index
+                )
+                for item in passed.rejections
+            ]
             first += len(rows)
             intake, _ = passed.between(0, len(rows))
-            recent = _since(intake, self._since_us)
-            if len(recent):
-                yield recent
+            yield _since(intake, self._since_us), refused
 
     def _held(self, rows: list[tuple[Any, ...]]) -> HeldRows:
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -102,14 +102,6 @@ class ForeignTable:
             if time is None
         }
         return HeldRows(cells, np.array(columns[0], dtype=np.int64), timeless)
-
-    def _note(self, found: list[Rejection], rows: list[tuple[Any, ...]], first: int) -> None:
-        from selfright.events.wire import Rejection
-
-        self.refused += len(found)
-        for item in found[: _KEPT_REJECTIONS - len(self.rejections)]:
-            number = rows[item.index][0] if self._numbered else first + item.index
-            self.rejections.append(Rejection(number, item.field, item.reason))
 
     def _pages(self) -> Iterator[list[tuple[Any, ...]]]:
         """Yield rows, each headed by its number, in the order in which they were written."""
@@ -144,7 +136,7 @@ def read_foreign(
     *,
     scorer: Scorer | None = None,
 ) -> ForeignTable:
-    """Return the runs and outcomes of a table since some time, as intakes to iterate over.
+    """Return the runs and outcomes of a table since some time; see ``ForeignTable``.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import pytest
 
 from selfright.errors import ConfigError
 from selfright.events.batch import OutcomeBatch, RunBatch
+from selfright.events.wire import Rejection
 from selfright.sources.database import ForeignTable, read_foreign
 
 DAY_S = 86_400
@@ -40,12 +41,13 @@ def fill(theirs: sqlite3.Connection, *rows: tuple[Any, ...]) -> None:
     theirs.commit()
 
 
-def read(table: ForeignTable) -> tuple[RunBatch, OutcomeBatch]:
-    """Return all that passes."""
-    intakes = list(table)
+def read(table: ForeignTable) -> tuple[RunBatch, OutcomeBatch, list[Rejection]]:
+    """Return all that passes, and what does not."""
+    pairs = list(table)
     return (
-        RunBatch.concat(intake.runs for intake in intakes),
-        OutcomeBatch.concat(intake.outcomes for intake in intakes),
+        RunBatch.concat(intake.runs for intake, _ in pairs),
+        OutcomeBatch.concat(intake.outcomes for intake, _ in pairs),
+        [item for _, refused in pairs for item in refused],
     )
 
 
@@ -54,13 +56,13 @@ def test_rows_become_runs_with_ids_that_stay(path: Path, theirs: sqlite3.Connect
     fill(theirs, ("a", SINCE_S + 1, 5.0, 0.5, "ok"), ("b", SINCE_S + 2, None, None, None))
     for _ in range(2):
         table = read_foreign(f"sqlite:///{path}", "jobs", COLUMNS, SINCE_US)
-        runs, outcomes = read(table)
+        runs, outcomes, refused = read(table)
         assert runs.run_id == ["jobs:000000001", "jobs:000000002"]
         assert runs.agent_name == ["a", "b"]
         assert runs.duration_us.tolist() == [5_000, -1]
         assert runs.cost_nano_usd.tolist() == [500_000_000, -1]
         assert runs.status.tolist() == [0, 6]
-        assert (len(outcomes), table.refused) == (0, 0)
+        assert (len(outcomes), refused) == (0, [])
     assert repr(table) == "<ForeignTable 'jobs', 5 fields>"
 
 
@@ -86,8 +88,9 @@ def test_older_rows_are_left_out(
     """However they write time, zone and all; old ones are no fault."""
     fill(theirs, ("a", at, 1.0, None, "ok"))
     table = read_foreign(f"sqlite:///{path}", "jobs", COLUMNS, SINCE_US)
-    assert len(read(table)[0]) == kept
-    assert table.refused == 0
+    runs, _, refused = read(table)
+    assert len(runs) == kept
+    assert refused == []
 
 
 def test_bad_rows_are_refused_by_their_number(path: Path, theirs: sqlite3.Connection) -> None:
@@ -105,10 +108,9 @@ def test_bad_rows_are_refused_by_their_number(path: Path, theirs: sqlite3.Connec
         (None, now, 1.0, None, "ok"),
     )
     table = read_foreign(f"sqlite:///{path}", "jobs", COLUMNS, SINCE_US)
-    runs, _ = read(table)
+    runs, _, refused = read(table)
     assert runs.run_id == ["jobs:000000007"]
-    assert table.refused == 7
-    assert [(item.index, item.field) for item in table.rejections] == [
+    assert [(item.index, item.field) for item in refused] == [
         (1, "duration_ms"),
         (2, "body"),
         (3, "agent_name"),
@@ -125,9 +127,10 @@ def test_outcomes_come_along(path: Path, theirs: sqlite3.Connection) -> None:
     theirs.execute("INSERT INTO done VALUES (17, 'a', ?, 0.5, 3)", (SINCE_S,))
     theirs.commit()
     columns = {"accuracy_score": "grade", "context.size": "x"}
-    runs, outcomes = read(read_foreign(f"sqlite:///{path}", "done", columns, SINCE_US))
+    runs, outcomes, refused = read(read_foreign(f"sqlite:///{path}", "done", columns, SINCE_US))
     assert runs.run_id == outcomes.run_id == ["17"]
     assert runs.context == [{"size": 3}]
+    assert refused == []
     assert outcomes.score_q32.tolist() == [1 << 31]
 
 
@@ -136,7 +139,8 @@ def test_many_rows_are_read_in_short_transactions(path: Path, theirs: sqlite3.Co
     fill(theirs, *((f"a{i}", SINCE_S + i, float(i), None, "ok") for i in range(2_500)))
     table = read_foreign(f"sqlite:///{path}", "jobs", COLUMNS, SINCE_US)
     ids = []
-    for intake in table:
+    for intake, refused in table:
+        assert refused == []
         assert len(intake) <= 1024
         ids += intake.runs.run_id
         fill(theirs, ("late", SINCE_S, 1.0, None, "ok"))
@@ -156,7 +160,7 @@ def test_views_and_tables_without_numbers_need_a_run_id(
         with pytest.raises(ConfigError, match=r"sync\.columns\.run_id"):
             read_foreign(f"sqlite:///{path}", name, COLUMNS, SINCE_US)
         columns = {**COLUMNS, "run_id": "id"}
-        runs, _ = read(read_foreign(f"sqlite:///{path}", name, columns, SINCE_US))
+        runs, _, _ = read(read_foreign(f"sqlite:///{path}", name, columns, SINCE_US))
         assert runs.run_id == [run_id]
 
 
