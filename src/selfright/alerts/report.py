@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 Plain = Mapping[str, Any]
 
+_WIDTH: Final = 100
 _MOST_ADVICE: Final = 20
 _MOST_AGENTS: Final = 30
 _OPEN: Final = frozenset({"firing", "acknowledged", "muted"})
@@ -82,7 +84,7 @@ def as_text(report: Plain) -> str:
         _block("Fleet", _system(report["system_metrics"])),
         _block("Agents", _agents(report["agent_metrics"])),
         _block("Alerts", [_alert(alert) for alert in report["recent_alerts"][-10:]]),
-        _block("Trends", [_trend(name, trend) for name, trend in report["trends"].items()]),
+        _block("Trends", _trends(report["trends"])),
         _block("Retrainings", [_retraining(item) for item in report["retrainings"][-10:]]),
         _block("Recommendations", [f"- {text}" for text in report["recommendations"]]),
     ]
@@ -100,7 +102,13 @@ def _head(report: Plain) -> str:
 
 
 def _block(title: str, lines: Sequence[str]) -> str:
-    return "\n".join([title, *(f"  {_printable(line)}" for line in lines)]) if lines else ""
+    if not lines:
+        return ""
+    wrapped = [
+        wrap(_printable(line), _WIDTH, initial_indent="  ", subsequent_indent="      ")
+        for line in lines
+    ]
+    return "\n".join([title, *(line for part in wrapped for line in part)])
 
 
 def _printable(line: str) -> str:
@@ -158,10 +166,12 @@ def _alert(alert: Plain) -> str:
     return f"{alert['timestamp']}  {alert['level']:<8}  {alert['state']:<12}  {alert['message']}"
 
 
-def _trend(name: str, trend: Plain) -> str:
-    slope = trend.get("slope_per_h")
-    per_hour = "" if slope is None else f"  {slope:+.4g} per hour"
-    return f"{name:<14}  {trend.get('direction', 'unknown')}{per_hour}"
+def _trends(trends: Mapping[str, Plain]) -> list[str]:
+    known = {name: trend for name, trend in trends.items() if trend.get("slope_per_h") is not None}
+    return [
+        f"{name:<14}  {trend['direction']}  {trend['slope_per_h']:+.4g} per hour"
+        for name, trend in known.items()
+    ]
 
 
 def _retraining(result: Plain) -> str:

@@ -125,7 +125,7 @@ class Trigger:
 
     Notes
     -----
-    ``decide`` costs 0.1 us while nothing stands, about 2 us while something does and is
+    ``decide`` costs 0.2 us while nothing stands, about 4 us while something does and is
     held back. State: some 300 bytes per scope that ever stood, until ``forget``.
     """
 

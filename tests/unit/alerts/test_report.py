@@ -15,7 +15,7 @@ SYSTEM = {
 }
 
 
-def alert(level="warning", state="firing", advice="do this", message="planner: bad"):
+def alert(level="warning", state="firing", advice="do this " * 30, message="planner: bad " * 12):
     """Return an alert as plain values."""
     return {
         "level": level,
@@ -97,6 +97,7 @@ def test_the_text_says_it_all():
         "- do this",
     ):
         assert expected in text
+    assert max(map(len, text.splitlines())) <= 100
     assert "tokens" not in text
     assert text.index("planner  runs") < text.index("idle")
 
