@@ -200,7 +200,7 @@ def feed(log, delivered, cuts):
     return log
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(deliveries, st.lists(st.integers(0, 14)))
 def test_log_says_what_the_set_of_deliveries_says(delivered, cuts):
     """However cut into intakes, the sum of all commits is what the oracle computes."""
@@ -211,7 +211,7 @@ def test_log_says_what_the_set_of_deliveries_says(delivered, cuts):
     assert without_fresh(outcome_rows) == expected_outcomes
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(deliveries, st.data())
 def test_order_and_repetition_of_deliveries_do_not_matter(delivered, data):
     """Shuffled and with repetitions, cut anywhere: the same content."""

@@ -1,7 +1,8 @@
 """A commit as rows of the tables ``commits`` and ``events``, and back.
 
 What got an offset is a row of ``events``. What a commit retracts, and what it shows anew,
-bears another row's offset and stands in ``commits.derived``. One checksum covers it all.
+bears another row's offset and stands in ``commits.derived``. Each event has a checksum, for
+it may be read alone, and each commit has one over those of its events and all the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from selfright.log.join import Settled
     from selfright.log.schema import Connection
 
-    EventRow = tuple[int, int, bytes]  # offset, kind, payload
+    EventRow = tuple[int, int, int, bytes]  # offset, kind, crc, payload
 
 _Pairs = list[tuple[int, bytes]]
 
@@ -55,7 +56,7 @@ class CommitRow(NamedTuple):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_derived = msgspec.msgpack.Decoder(Derived).decode
 _HEAD: Final = struct.Struct(">qqq")
-_EVENT: Final = struct.Struct(">BI")
+_EVENT: Final = struct.Struct(">qB")
 
 
 def to_rows(
@@ -63,16 +64,16 @@ def to_rows(
 ) -> tuple[CommitRow, list[EventRow]]:
     """Return the rows that store a commit. About 2 us a row."""
     runs, outcomes = own_runs(intake, settled), own_outcomes(intake, settled)
-    events: list[EventRow] = [
-        (offset, RUN, encode_row(row))
+    events = [
+        _event(offset, RUN, encode_row(row))
         for offset, row in zip(runs.seq.tolist(), runs.rows(), strict=True)
     ]
     events += [
-        (offset, OUTCOME, encode_row(row))
+        _event(offset, OUTCOME, encode_row(row))
         for offset, row in zip(outcomes.seq.tolist(), outcomes.rows(), strict=True)
     ]
     events += [
-        (offset, ACT, encode_act(act))
+        _event(offset, ACT, encode_act(act))
         for offset, (_, act) in zip(settled.act_offsets.tolist(), intake.acts, strict=True)
         if offset >= 0
     ]
@@ -93,12 +94,29 @@ def to_rows(
 def checksum(
     bounds: tuple[int, int, int], events: Sequence[EventRow], derived: bytes | None
 ) -> int:
-    """Return the CRC-32 over everything that a commit stores."""
-    parts = [_HEAD.pack(*bounds)]
-    parts += [_EVENT.pack(kind, len(payload)) for _, kind, payload in events]
-    parts += [payload for _, _, payload in events]
-    parts.append(derived or b"")
-    return crc32(b"".join(parts))
+    """Return the CRC-32 over a commit, given that those of its events fit."""
+    crcs = struct.pack(f">{len(events)}I", *(event[2] for event in events))
+    return crc32(derived or b"", crc32(crcs, crc32(_HEAD.pack(*bounds))))
+
+
+def checked_payload(event: EventRow, path: Path) -> bytes:
+    """Return the payload of a row of ``events``; raise ``CorruptLogError`` if damaged."""
+    offset, kind, crc, payload = event
+    try:
+        fits = crc == _event_crc(offset, kind, payload)
+    except (struct.error, TypeError):
+        fits = False
+    if not fits:
+        raise CorruptLogError(str(path), offset, "the checksum of the event does not fit")
+    return payload
+
+
+def _event(offset: int, kind: int, payload: bytes) -> EventRow:
+    return offset, kind, _event_crc(offset, kind, payload), payload
+
+
+def _event_crc(offset: int, kind: int, payload: bytes) -> int:
+    return crc32(payload, crc32(_EVENT.pack(offset, kind)))
 
 
 def read_commits(connection: Connection, path: Path, after: int, limit: int) -> list[Commit]:
@@ -106,6 +124,26 @@ def read_commits(connection: Connection, path: Path, after: int, limit: int) -> 
 
     About 3 us a row. Raises ``CorruptLogError`` where stored bytes are not what was written.
     """
+    try:
+        return _read_commits(connection, path, after, limit)
+    except (msgspec.MsgspecError, struct.error, ValueError, TypeError) as error:
+        # A column of another type than was written, or a checksum that fits by chance.
+        raise CorruptLogError(str(path), after, str(error)) from error
+
+
+def head(connection: Connection, path: Path) -> tuple[int, int, int]:
+    """Return first offset, next offset and the time of the newest commit.
+
+    The newest commit is checked whole: what is appended builds on it.
+    """
+    row = connection.execute("SELECT min(first_offset), max(first_offset) FROM commits").fetchone()
+    if row[0] is None:
+        return 0, 0, 0
+    newest = read_commits(connection, path, row[1], 1)[0]
+    return row[0], newest.next_offset, newest.log_time_us
+
+
+def _read_commits(connection: Connection, path: Path, after: int, limit: int) -> list[Commit]:
     start = _start(connection, path, after)
     if start is None:
         return []
@@ -118,23 +156,24 @@ def read_commits(connection: Connection, path: Path, after: int, limit: int) -> 
         )
     ]
     events = connection.execute(
-        "SELECT offset, kind, payload FROM events WHERE offset >= ? AND offset < ? ORDER BY offset",
+        "SELECT offset, kind, crc, payload FROM events "
+        "WHERE offset >= ? AND offset < ? ORDER BY offset",
         (start, heads[-1].next_offset),
     ).fetchall()
     commits, at, expected = [], 0, start
-    for head in heads:
-        if head.first_offset != expected:
+    for row in heads:
+        if row.first_offset != expected:
             raise CorruptLogError(str(path), expected, "a commit is missing")
-        end = at + head.next_offset - head.first_offset
-        commits.append(from_rows(head, events[at:end], path))
-        at, expected = end, head.next_offset
+        end = at + row.next_offset - row.first_offset
+        commits.append(from_rows(row, events[at:end], path))
+        at, expected = end, row.next_offset
     return commits
 
 
 def from_rows(head: CommitRow, events: Sequence[EventRow], path: Path) -> Commit:
     """Return the commit that these rows store."""
     first, bounds = head.first_offset, head[:3]
-    offsets = [offset for offset, _, _ in events]
+    offsets = [event[0] for event in events]
     if (
         offsets != list(range(first, head.next_offset))
         or checksum(bounds, events, head.derived) != head.crc
@@ -143,26 +182,24 @@ def from_rows(head: CommitRow, events: Sequence[EventRow], path: Path) -> Commit
     runs: list[tuple[int, Row]] = []
     outcomes: list[tuple[int, Row]] = []
     acts: list[tuple[int, AnyAct]] = []
-    try:
-        for offset, kind, payload in events:
-            if kind == RUN:
-                runs.append((offset, decode_run(payload)))
-            elif kind == OUTCOME:
-                outcomes.append((offset, decode_outcome(payload)))
-            else:
-                acts.append((offset, decode_act(payload)))
-        derived = Derived([], [], []) if head.derived is None else _decode_derived(head.derived)
-        return Commit(
-            *bounds,
-            runs_of(runs),
-            with_derived(outcomes_of(outcomes), _decoded(derived.added_outcomes, decode_outcome)),
-            tuple(acts),
-            runs_of(_decoded(derived.retracted_runs, decode_run)),
-            outcomes_of(_decoded(derived.retracted_outcomes, decode_outcome)),
-        )
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        # The checksum fits: somebody wrote this on purpose, or our own format changed.
-        raise CorruptLogError(str(path), first, str(error)) from error
+    for event in events:
+        offset, kind, _, _ = event
+        payload = checked_payload(event, path)
+        if kind == RUN:
+            runs.append((offset, decode_run(payload)))
+        elif kind == OUTCOME:
+            outcomes.append((offset, decode_outcome(payload)))
+        else:
+            acts.append((offset, decode_act(payload)))
+    derived = Derived([], [], []) if head.derived is None else _decode_derived(head.derived)
+    return Commit(
+        *bounds,
+        runs_of(runs),
+        with_derived(outcomes_of(outcomes), _decoded(derived.added_outcomes, decode_outcome)),
+        tuple(acts),
+        runs_of(_decoded(derived.retracted_runs, decode_run)),
+        outcomes_of(_decoded(derived.retracted_outcomes, decode_outcome)),
+    )
 
 
 def _start(connection: Connection, path: Path, after: int) -> int | None:

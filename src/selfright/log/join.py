@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from selfright.errors import CorruptLogError
 from selfright.log.arrival import Arrivals
 from selfright.log.group import Groups
 from selfright.log.identity import GIVEN, OUTCOME_ID, RUN_ID, RUN_TS, TS
@@ -32,6 +33,7 @@ from selfright.log.link import (
     MAX_HIDDEN,
     Card,
     Entry,
+    Link,
     outcome_key,
     outcome_link_key,
     task_key,
@@ -163,9 +165,7 @@ class _Step:
         if card is None:
             card = Card(outcome_key(outcome_id))
         else:
-            home = book.find(card.home)
-            assert home is not None
-            held = next(e for e in home.entries if e.content_digest() == card.held)
+            home, held = self._held(card)
             if digest == card.held or digest in card.lost:
                 return False
             wins = (entry.ts_us, digest) > (held.ts_us, card.held)
@@ -181,6 +181,13 @@ class _Step:
         card.home, card.held = key, digest
         book.place_card(outcome_id, card)
         return True
+
+    def _held(self, card: Card) -> tuple[Link, Entry]:
+        home = self.book.find(card.home)
+        for entry in home.entries if home is not None else ():
+            if home is not None and entry.content_digest() == card.held:
+                return home, entry
+        raise CorruptLogError("links", None, f"an outcome is not where {card.key!r} says")
 
     def take_acts(self) -> None:
         """Keep the acts whose id is new."""

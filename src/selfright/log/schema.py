@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 APPLICATION_ID: Final = 0x53465254  # "SFRT"
 RUN, OUTCOME, ACT = 0, 1, 2  # kinds of events; never renumber
+_LOG_ID_CHARS: Final = 32
+
+# Our statements are right, and offsets new: where SQLite says otherwise, the file is damaged.
+_DAMAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+    }
+)
 
 _TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -34,9 +46,18 @@ CREATE TABLE commits (
     crc INTEGER NOT NULL,
     derived BLOB
 );
-CREATE TABLE events (offset INTEGER PRIMARY KEY, kind INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE links (key TEXT NOT NULL, item BLOB NOT NULL, value, PRIMARY KEY (key, item))
-    WITHOUT ROWID;
+CREATE TABLE events (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE TABLE links (
+    key TEXT NOT NULL,
+    item BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (key, item)
+) WITHOUT ROWID;
 """
 
 # FULL: a commit is on the disk before it is acknowledged. At 500 rows a commit this costs
@@ -74,9 +95,25 @@ def connect(target: str) -> Connection:
     )
 
 
+def make_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, before SQLite makes one for all."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise StorageError(str(path), error.strerror or str(error)) from error
+
+
 def open_writer(path: Path, connect: Connect) -> Connection:
-    """Return the writing connection to the log at ``path``, made if it is not there."""
-    _create_file(path)
+    """Return the writing connection to the log at ``path``; its tables are made if empty.
+
+    The file must be there: one that was deleted under an open log is no empty log.
+    """
     connection = connect(uri(path, "rw"))
     try:
         _check(connection, path)
@@ -102,43 +139,22 @@ def uri(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 
-def log_id(connection: Connection) -> str:
+def log_id(connection: Connection, path: Path) -> str:
     """Return the id that the log was made with."""
-    value: str = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()[0]
-    return value
+    row = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()
+    if row is None or not isinstance(row[0], str) or len(row[0]) != _LOG_ID_CHARS:
+        raise CorruptLogError(str(path), None, "has lost its id")
+    return row[0]
 
 
-def head(connection: Connection) -> tuple[int, int, int]:
-    """Return first offset, next offset and the time of the newest commit."""
-    newest = connection.execute(
-        "SELECT next_offset, log_time_us FROM commits ORDER BY first_offset DESC LIMIT 1"
-    ).fetchone()
-    if newest is None:
-        return 0, 0, 0
-    oldest = connection.execute("SELECT min(first_offset) FROM commits").fetchone()
-    return oldest[0], newest[0], newest[1]
-
-
-def translated(error: sqlite3.Error, path: Path) -> SelfrightError:
+def translated(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> SelfrightError:
     """Return what an error of SQLite means to us."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    # Python itself finds text that is no UTF-8 any more.
+    garbled = isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode")
+    if garbled or code in _DAMAGE:
         return CorruptLogError(str(path), None, str(error))
     return StorageError(str(path), str(error))
-
-
-def _create_file(path: Path) -> None:
-    """Make an empty file that only its owner may read, before SQLite makes one for all."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise StorageError(str(path), error.strerror or str(error)) from error
 
 
 def _check_wal(connection: Connection, path: Path) -> None:

@@ -9,15 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from selfright.errors import DataDirectoryLockedError, StorageError
-from selfright.events.batch import RunBatch
 from selfright.events.record import decode_act
 from selfright.log import fork, schema
 from selfright.log.assembly import commit_of, receipt_of
 from selfright.log.checkpoint import Checkpoints
-from selfright.log.commit_rows import read_commits, to_rows
+from selfright.log.commit_rows import checked_payload, head, read_commits, to_rows
 from selfright.log.expiry import forget
 from selfright.log.join import settle
 from selfright.log.link import act_key, run_key
@@ -26,13 +23,13 @@ from selfright.log.page import matching
 from selfright.log.protocol import READ_LIMIT, RunFilter, RunPage
 from selfright.log.readers import Readers
 from selfright.log.stored import as_stored, decode_run, runs_of
-from selfright.log.table_book import TableBook
+from selfright.log.table_book import TableBook, place
 from selfright.log.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from selfright.events.batch import Commit, Intake
+    from selfright.events.batch import Commit, Intake, RunBatch
     from selfright.events.record import AnyAct
     from selfright.log.checkpoint import Fs
     from selfright.log.protocol import Receipt
@@ -84,14 +81,16 @@ class SqliteLog:
         self._changed = threading.Condition()
         self._readers = Readers(self._path, connect)
         self._writer: Connection | None = None
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        schema.make_file(self._path)
         self._lock = OwnerLock(self._path.with_name(self._path.name + ".lock"), self._path)
         try:
             with self._translating():
                 self._writer = schema.open_writer(self._path, connect)
-                self._log_id = schema.log_id(self._writer)
-                self._first, self._next, self._time_us = schema.head(self._writer)
+                self._log_id = schema.log_id(self._writer, self._path)
+                self._first, self._next, self._time_us = head(self._writer, self._path)
         except BaseException:
+            if self._writer is not None:
+                self._writer.close()
             self._lock.release()
             raise
         self._tail = Tail(self._next)
@@ -133,9 +132,9 @@ class SqliteLog:
             settled = settle(book, intake, first_offset)
             is_new = settled.next_offset > first_offset
             if is_new:
-                head, events = to_rows(intake, settled, first_offset, time_us)
-                connection.executemany("INSERT INTO events VALUES (?, ?, ?)", events)
-                connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", head)
+                row, events = to_rows(intake, settled, first_offset, time_us)
+                connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", events)
+                connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
             book.save()
             connection.execute("COMMIT")
             if is_new:
@@ -225,10 +224,7 @@ class SqliteLog:
     def find_run(self, run_id: str) -> RunBatch | None:
         """Return the run as it stands, a batch of one row, or None."""
         found = self._find(run_key(run_id))
-        if found is None:
-            return None
-        seq = np.array([found[0]], dtype=np.int64)
-        return RunBatch.from_rows([decode_run(found[1])], seq)
+        return None if found is None else runs_of([(found[0], decode_run(found[1]))])
 
     def find_act(self, act_id: str) -> AnyAct | None:
         """Return the act of that id or None."""
@@ -243,19 +239,19 @@ class SqliteLog:
         with self._reading() as connection:
 
             def stands_at(run_id: str) -> int | None:
-                return _place(connection, run_key(run_id))
+                return place(connection, self._path, run_key(run_id))
 
-            scan = _newest_runs(connection, before)
+            scan = _newest_runs(connection, self._path, before)
             return matching(scan, where or _EVERYTHING, stands_at, before, limit)
 
     def _find(self, key: str) -> tuple[int, bytes] | None:
         with self._reading() as connection:
-            offset = _place(connection, key)
-            row = connection.execute(
-                "SELECT offset, payload FROM events WHERE offset = ?", (offset,)
+            offset = place(connection, self._path, key)
+            event = connection.execute(
+                "SELECT offset, kind, crc, payload FROM events WHERE offset = ?", (offset,)
             ).fetchone()
         # A run that only its outcomes still hold has no row any more.
-        return None if row is None else (row[0], row[1])
+        return None if event is None else (event[0], checked_payload(event, self._path))
 
     # Checkpoints
 
@@ -340,7 +336,7 @@ class SqliteLog:
         if self._writer is None:
             with self._translating():
                 writer = schema.open_writer(self._path, self._connect)
-                first, following, time_us = schema.head(writer)
+                first, following, time_us = head(writer, self._path)
             self._writer = writer
             with self._changed:
                 if following != self._next:  # the commit that failed stands after all
@@ -359,26 +355,19 @@ class SqliteLog:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise schema.translated(error, self._path) from error
 
 
-def _place(connection: Connection, key: str) -> int | None:
-    row = connection.execute(
-        "SELECT value FROM links WHERE key = ? AND item = x''", (key,)
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _newest_runs(connection: Connection, before: int) -> Iterator[RunBatch]:
+def _newest_runs(connection: Connection, path: Path, before: int) -> Iterator[RunBatch]:
     while True:
-        rows = connection.execute(
-            "SELECT offset, payload FROM events WHERE kind = 0 AND offset < ? "
+        events = connection.execute(
+            "SELECT offset, kind, crc, payload FROM events WHERE kind = 0 AND offset < ? "
             "ORDER BY offset DESC LIMIT ?",
             (before, _SCAN_ROWS),
         ).fetchall()
-        if not rows:
+        if not events:
             return
-        rows.reverse()
-        yield runs_of([(offset, decode_run(payload)) for offset, payload in rows])
-        before = rows[0][0]
+        events.reverse()
+        yield runs_of([(event[0], decode_run(checked_payload(event, path))) for event in events])
+        before = events[0][0]

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from selfright.errors import CorruptLogError
-from selfright.log.identity import DIGEST_BYTES, NAMED_RUN, OUTCOME_ID, RUN_ID, TS
+from selfright.log import link_rows
+from selfright.log.commit_rows import checked_payload
+from selfright.log.identity import NAMED_RUN, OUTCOME_ID, RUN_ID, TS
 from selfright.log.link import (
     Card,
     Entry,
@@ -25,22 +27,12 @@ from selfright.log.link import (
 from selfright.log.stored import decode_outcome, decode_run, encode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from selfright.events.batch import Commit, Intake
     from selfright.log.identity import Row
     from selfright.log.schema import Connection
-
-_PLACE: Final = b""  # where a run or an act stands; the card of an outcome's id
-_TASK_RUN: Final = b"R"
-_ENTRY: Final = b"E"
-_LOST: Final = b"L"
-_PINNED: Final = b"P"
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_entry = msgspec.msgpack.Decoder(tuple[int, int, bool, bytes | None]).decode
-_decode_card = msgspec.msgpack.Decoder(tuple[str, bytes, list[bytes]]).decode
 
 _SELECT: Final = "SELECT key, item, value FROM links WHERE key IN (SELECT value FROM json_each(?))"
 _UPSERT: Final = (
@@ -63,7 +55,7 @@ class TableBook:
         self._links: dict[str, Link] = {}
         self._cards: dict[str, Card] = {}
         self._run_rows: dict[int, Row] = {}
-        self._changed: dict[tuple[str, bytes], Any] = {}
+        self._changed: dict[tuple[str, bytes], bytes | Entry | None] = {}
         self._own: set[Entry] = set()  # came in this append: if shown, with a row of their own
 
     def prefetch(self, keys: Iterable[str]) -> None:
@@ -73,11 +65,11 @@ class TableBook:
             return
         self._read.update(wanted)
         rows = self._connection.execute(_SELECT, (msgspec.json.encode(wanted).decode(),))
-        for key, item, value in rows:
+        for key, item, stored in rows:
             try:
-                self._take(key, item, value)
+                self._take(key, item, link_rows.unsealed(key, item, stored))
             except (msgspec.MsgspecError, TypeError, ValueError) as error:
-                raise CorruptLogError(str(self._path), None, f"links: {error}") from error
+                raise self._astray(f"of {key!r}: {error}") from error
 
     def prefetch_for(self, intake: Intake | Commit) -> None:
         """Read what settling ``intake``, or forgetting it, will ask for: at once, not by row."""
@@ -106,8 +98,10 @@ class TableBook:
             if value is None:
                 deleted.append((key, item))
             else:
-                stored = self._entry_value(value) if isinstance(value, Entry) else value
-                written.append((key, item, stored))
+                if isinstance(value, Entry):
+                    is_own = value in self._own and value.shown
+                    value = link_rows.encode_entry(value, is_own=is_own)  # noqa: PLW2901
+                written.append((key, item, link_rows.sealed(key, item, value)))
         if deleted:
             self._connection.executemany(_DELETE, deleted)
         if written:
@@ -139,19 +133,18 @@ class TableBook:
     def run_rows(self, run_ids: Sequence[str]) -> list[Row]:
         """Return the stored rows of runs that are known, as they stand."""
         rows: dict[str, Row] = {}
-        at: dict[int, str] = {}
+        at: dict[str, int] = {}
         for run_id in run_ids:
             link = self.find_named(run_id)
             if link is not None and link.pinned is not None:
                 rows[run_id] = link.pinned
             else:
-                at[self._places[run_key(run_id)]] = run_id
-        self._read_runs([offset for offset in at if offset not in self._run_rows])
-        for offset, run_id in at.items():
+                at[run_id] = self._places.get(run_key(run_id), -1)
+        self._read_runs([offset for offset in at.values() if offset not in self._run_rows])
+        for run_id, offset in at.items():
             row = self._run_rows.get(offset)
-            # Nothing checks ``links`` byte by byte, so check what it leads to.
             if row is None or row[RUN_ID] != run_id:
-                raise CorruptLogError(str(self._path), offset, "links lead to another row")
+                raise self._astray(f"lead to no row of run {run_id!r}")
             rows[run_id] = row
         return [rows[run_id] for run_id in run_ids]
 
@@ -194,34 +187,35 @@ class TableBook:
         """Add a run to a task's link; return the link if outcomes are there."""
         link = self.open(key, None)
         link.add_run(ts_us, run_id)
-        self._changed[key, _TASK_RUN + run_id.encode()] = ts_us
+        self._changed[key, link_rows.TASK_RUN + run_id.encode()] = link_rows.encode_number(ts_us)
         return link if link.entries else None
 
     def drop_run(self, link: Link, ts_us: int, run_id: str) -> None:
         """Take a run from a task's link, if it is there."""
         if link.drop_run(ts_us, run_id):
-            self._changed[link.key, _TASK_RUN + run_id.encode()] = None
+            self._changed[link.key, link_rows.TASK_RUN + run_id.encode()] = None
 
     def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
         """Learn that an outcome came, changed how it stands, or went."""
         if entry.index >= 0:
             self._own.add(entry)
-        self._changed[link.key, _ENTRY + entry.content_digest()] = None if gone else entry
+        self._changed[link.key, link_rows.ENTRY + entry.content_digest()] = None if gone else entry
 
     def link_changed(self, link: Link) -> None:
         """Learn that ``lost`` or ``pinned`` of the link changed."""
-        self._changed[link.key, _LOST] = b"".join(link.lost) or None
-        pinned = link.pinned
-        self._changed[link.key, _PINNED] = None if pinned is None else encode_row(pinned)
+        pinned = None if link.pinned is None else encode_row(link.pinned)
+        self._changed[link.key, link_rows.PINNED] = pinned
+        self._changed[link.key, link_rows.LOST] = link_rows.encode_digests(link.lost) or None
 
     def close(self, link: Link) -> None:
         """Forget a link, with all that it holds."""
         del self._links[link.key]
         for _, run_id in link.runs:
-            self._changed[link.key, _TASK_RUN + run_id.encode()] = None
+            self._changed[link.key, link_rows.TASK_RUN + run_id.encode()] = None
         for entry in link.entries:
-            self._changed[link.key, _ENTRY + entry.content_digest()] = None
-        self._changed[link.key, _LOST] = self._changed[link.key, _PINNED] = None
+            self._changed[link.key, link_rows.ENTRY + entry.content_digest()] = None
+        self._changed[link.key, link_rows.LOST] = None
+        self._changed[link.key, link_rows.PINNED] = None
 
     def card(self, outcome_id: str) -> Card | None:
         """Return where the outcome of that id is."""
@@ -235,19 +229,20 @@ class TableBook:
         key = outcome_key(outcome_id)
         if card is None:
             self._cards.pop(key, None)
-            self._changed[key, _PLACE] = None
+            self._changed[key, link_rows.CARD] = None
         else:
             self._cards[key] = card
-            self._changed[key, _PLACE] = _encode((card.home, card.held, card.lost))
+            self._changed[key, link_rows.CARD] = link_rows.encode_card(card)
 
     def fill(self, entry: Entry) -> None:
         """Read the row of an outcome that is shown at an offset of its own."""
         found = self._connection.execute(
-            "SELECT payload FROM events WHERE offset = ? AND kind = 1", (entry.at,)
+            "SELECT offset, kind, crc, payload FROM events WHERE offset = ? AND kind = 1",
+            (entry.at,),
         ).fetchone()
-        row = None if found is None else self._decoded(decode_outcome, found[0], entry.at)
+        row = None if found is None else decode_outcome(checked_payload(found, self._path))
         if row is None or not entry.says(row):
-            raise CorruptLogError(str(self._path), entry.at, "links lead to another row")
+            raise self._astray(f"lead to no such outcome at offset {entry.at}")
         entry.set_shown(row)
 
     # Inside
@@ -255,12 +250,12 @@ class TableBook:
     def _read_runs(self, offsets: list[int]) -> None:
         if offsets:
             found = self._connection.execute(
-                "SELECT offset, payload FROM events WHERE kind = 0 "
+                "SELECT offset, kind, crc, payload FROM events WHERE kind = 0 "
                 "AND offset IN (SELECT value FROM json_each(?))",
                 (msgspec.json.encode(offsets).decode(),),
             )
-            for offset, payload in found:
-                self._run_rows[offset] = self._decoded(decode_run, payload, offset)
+            for event in found:
+                self._run_rows[event[0]] = decode_run(checked_payload(event, self._path))
 
     def _best_run(self, key: str, ts_us: int) -> str | None:
         link = self.find(key)
@@ -272,54 +267,53 @@ class TableBook:
         return self._places.get(key)
 
     def _set_place(self, key: str, offset: int | None) -> None:
-        self._changed[key, _PLACE] = offset
         if offset is None:
+            self._changed[key, link_rows.PLACE] = None
             self._places.pop(key, None)
         else:
+            self._changed[key, link_rows.PLACE] = link_rows.encode_number(offset)
             self._places[key] = offset
 
     def _new_link(self, key: str, run_id: str | None) -> Link:
         link = self._links[key] = Link(key, run_id)
         return link
 
-    def _take(self, key: str, item: bytes, value: int | bytes) -> None:
+    def _take(self, key: str, item: bytes, value: bytes) -> None:
         kind, rest = item[:1], item[1:]
-        if isinstance(value, int):
-            if item == _PLACE:
-                self._places[key] = value
-            else:
-                self._link(key).add_run(value, rest.decode())
-        elif item == _PLACE:
-            home, held, lost = _decode_card(value)
-            self._cards[key] = Card(key, home, held, lost)
-        elif kind == _ENTRY:
-            ts_us, at, shown, row = _decode_entry(value)
-            entry = Entry(ts_us, None, at, shown, digest=rest)
-            if row is not None:
-                entry.set_shown(decode_outcome(row))
-            self._link(key).add(entry)
-        elif kind == _LOST:
-            starts = range(0, len(value), DIGEST_BYTES)
-            self._link(key).lost = [value[start : start + DIGEST_BYTES] for start in starts]
+        if kind == link_rows.PLACE:
+            self._places[key] = link_rows.decode_number(value)
+        elif kind == link_rows.TASK_RUN:
+            self._link(key).add_run(link_rows.decode_number(value), rest.decode())
+        elif kind == link_rows.ENTRY:
+            self._link(key).add(link_rows.decode_entry(value, rest))
+        elif kind == link_rows.CARD:
+            self._cards[key] = link_rows.decode_card(key, value)
+        elif kind == link_rows.LOST:
+            self._link(key).lost = link_rows.decode_digests(value)
         else:
             self._link(key).pinned = decode_run(value)
 
     def _link(self, key: str) -> Link:
         return self._links.get(key) or self._new_link(key, _run_of(key))
 
-    def _entry_value(self, entry: Entry) -> bytes:
-        is_own = entry in self._own and entry.shown
-        row = None if is_own else encode_row(entry.as_shown())
-        return _encode((entry.ts_us, entry.at, entry.shown, row))
-
-    def _decoded(self, decode: Callable[[bytes], Row], payload: bytes, offset: int) -> Row:
-        try:
-            return decode(payload)
-        except (msgspec.MsgspecError, IndexError) as error:
-            raise CorruptLogError(str(self._path), offset, str(error)) from error
+    def _astray(self, what: str) -> CorruptLogError:
+        return CorruptLogError(str(self._path), None, f"links {what}")
 
 
-def _by_key(row: tuple[str, bytes, Any]) -> tuple[str, bytes]:
+def place(connection: Connection, path: Path, key: str) -> int | None:
+    """Return the offset where the run or act of ``key`` stands."""
+    row = connection.execute(
+        "SELECT value FROM links WHERE key = ? AND item = x''", (key,)
+    ).fetchone()
+    try:
+        return (
+            None if row is None else link_rows.decode_number(link_rows.unsealed(key, b"", row[0]))
+        )
+    except (TypeError, ValueError) as error:
+        raise CorruptLogError(str(path), None, f"links of {key!r}: {error}") from error
+
+
+def _by_key(row: tuple[str, bytes, bytes]) -> tuple[str, bytes]:
     return row[0], row[1]
 
 
