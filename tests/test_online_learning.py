@@ -361,7 +361,7 @@ def test_live_equals_a_new_fold_of_the_same_log(tmp_path: Path) -> None:
     again = open_circle(
         monitor.settings,
         log=live.log,
-        learning=Learning(updater.learning.registry, UpdateStrategy.BAYESIAN),
+        learning=Learning(updater.registry, UpdateStrategy.BAYESIAN),
     )
     again.fold.rooms.slots.clear()
     assert live.fold.trials.retrainings.keys() == again.fold.trials.retrainings.keys()

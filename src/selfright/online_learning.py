@@ -30,10 +30,11 @@ from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
 from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
 from selfright.loop.outcome_event import record_event
 from selfright.loop.retraining import RetrainResult
+from selfright.retrain.manifest import ModelVersion as ModelVersion
 from selfright.retrain.registry import FileRegistry
-from selfright.retrain.registry import ModelVersion as ModelVersion
 
 if TYPE_CHECKING:
+    from selfright.events.record import AnyAct
     from selfright.learn.model import Model
     from selfright.loop.control import Circle
 
@@ -146,9 +147,8 @@ class RealTimeModelUpdater:
         self.settings = with_values(
             settings or Settings(), {"log.memory_events": replay_buffer_size}
         )
-        self.learning = Learning(
-            FileRegistry(model_storage_path, SystemClock()), UpdateStrategy(update_strategy)
-        )
+        self.registry = FileRegistry(model_storage_path, SystemClock())
+        self.strategy = UpdateStrategy(update_strategy)
         self._auto_save_s = save_interval_seconds if enable_auto_save else None
         self._rng = np.random.default_rng(self.settings.learn.seed)
         self._guard = threading.RLock()
@@ -176,7 +176,9 @@ class RealTimeModelUpdater:
         """The circle this updater turns with: its monitor's, or one of its own."""
         with self._guard:
             if self._circle is None:
-                self._circle = open_circle(self.settings, learning=self.learning, alerts=False)
+                self._circle = open_circle(
+                    self.settings, learning=Learning(self.registry, self.strategy), alerts=False
+                )
                 self._owns_circle = True
             return self._circle
 
@@ -351,7 +353,7 @@ class RealTimeModelUpdater:
 
     def versions(self, model_type: ModelType) -> list[ModelVersion]:
         """Return the versions of a model, oldest first."""
-        return self.learning.registry.versions(ModelType(model_type).value)
+        return self.registry.versions(ModelType(model_type).value)
 
     def promote(self, model_type: ModelType, version: int, force: bool = False) -> ModelVersion:
         """Let a version serve by hand. Raises ``UnknownNameError``, ``ConfigError``.
@@ -389,7 +391,7 @@ class RealTimeModelUpdater:
         Needed only where no log is kept: with one, a restart learns from the log.
         """
         saved = {}
-        registry = self.learning.registry
+        registry = self.registry
         with self.circle.reading() as fold:
             states = {
                 kind: (slot.champion.to_state(), slot.version, slot.champion.update_count)
@@ -471,7 +473,7 @@ class RealTimeModelUpdater:
 
     def _decision(self, decision_id: str) -> DecisionRecord:
         circle = self.circle
-        found = circle.fold.decisions.get(decision_id)
+        found: AnyAct | None = circle.fold.decisions.get(decision_id)
         if found is None:
             circle.pump()
             found = circle.fold.decisions.get(decision_id) or circle.log.find_act(decision_id)

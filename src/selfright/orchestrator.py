@@ -154,7 +154,8 @@ class MonitoredOrchestrator:
         common = {"task_id": task_id, "task_type": task_type, "context": context}
         if strategy == "select":
             name, decision_id = self._choose(task_type, context)
-            results = (await self._one(name, task, {**common, "decision_id": decision_id}),)
+            one = await self._one(name, task, {**common, "decision_id": decision_id})
+            results: tuple[AgentResult, ...] = (one,)
         elif strategy == "sequential":
             results = await self._in_turn(task, common)
         else:

@@ -18,7 +18,7 @@ import msgspec
 from selfright.alerts.alert import AlertLevel as AlertLevel
 from selfright.alerts.alert import PerformanceAlert as PerformanceAlert
 from selfright.alerts.report import build_report
-from selfright.assemble import open_circle
+from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_thresholds, with_values
 from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.record import OperatorAct
@@ -107,7 +107,11 @@ class PerformanceMonitor:
             settings,
             database_url=database_url,
             scorer=scorer,
-            learning=None if model_updater is None else model_updater.learning,
+            learning=(
+                None
+                if model_updater is None
+                else Learning(model_updater.registry, model_updater.strategy)
+            ),
             alerts=enable_auto_alerts,
             retraining=self._retrains,
         )

@@ -68,8 +68,8 @@ def doctor(session: Session) -> int:
         console.print(
             Text.assemble(
                 (f"{line.verdict:<5}", _COLOURS[line.verdict]),
-                f"{line.check:<15}{line.found}",
-                (f"\n     {'':<15}-> {line.remedy}" if line.remedy else "", "bold"),
+                f"{line.check:<24}{line.found}",
+                (f"\n     {'':<24}-> {line.remedy}" if line.remedy else "", "bold"),
             )
         )
     return UNHEALTHY if failed else OK
@@ -183,8 +183,10 @@ def _contents(settings: Settings, directory: DataDirectory) -> Iterator[Line]:
     if not directory.exists:
         yield Line("log", "ok", "nothing kept yet")
         return
+    from selfright.server.serve import open_faces
+
     try:
-        monitor, updater = directory.open(settings)
+        monitor, updater = open_faces(settings)
     except DataDirectoryLockedError as error:
         url = directory.service_url()
         served = f"is served at {url}" if url else "is in use"
@@ -197,7 +199,7 @@ def _contents(settings: Settings, directory: DataDirectory) -> Iterator[Line]:
         yield Line("owner", "ok", "nobody; free to be served")
         yield _checked("log", partial(_read_through, monitor.circle.log))
         for name in MODEL_TYPES:
-            yield _checked(name.split("_")[0], partial(_load_all, updater, name))
+            yield _checked(name, partial(_load_all, updater, name))
     finally:
         monitor.close()
 
@@ -223,7 +225,7 @@ def _read_through(log: EventLog) -> str:
 
 def _load_all(updater: RealTimeModelUpdater, name: str) -> str:
     """Load every version that is not known to be damaged; the registry checks each."""
-    registry = updater.learning.registry
+    registry = updater.registry
     versions = registry.versions(name)
     sound = [item.version for item in versions if item.state != "quarantined"]
     for number in sound:

@@ -53,11 +53,9 @@ class RewardRows:
         """Take out the rows of one agent."""
         if agent in self.agent:
             kept = [i for i, name in enumerate(self.agent) if name != agent]
-            for column in (
-                self.agent, self.group, self.route, self.config,
-                self.reward, self.weight, self.ts_us,
-            ):  # fmt: skip
-                column[:] = [column[i] for i in kept]  # type: ignore[index, call-overload]
+            for name in self.__dataclass_fields__:
+                column = getattr(self, name)
+                column[:] = [column[i] for i in kept]
 
     def bounded(self) -> int:
         """Pull rewards back into 0..1 and return how many lay beyond."""

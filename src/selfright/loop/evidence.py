@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from selfright.detect.watch import FleetWatch
     from selfright.events.batch import Commit, Ints, OutcomeBatch, RunBatch
 
+    Codes = np.ndarray[tuple[int], np.dtype[np.int32]]
+
 _IS_DECIDED: Final = np.array([status in DECIDED for status in RunStatus])
 _IS_ERROR: Final = np.array([status in ERRORS for status in RunStatus])
 _NOT_REPORTED: Final = -1.0
@@ -41,7 +43,7 @@ class Row:
         self.detections: tuple[Detection, ...] = ()
 
 
-def judge(watch: FleetWatch, commit: Commit, runs: Ints, outcomes: Ints) -> Iterator[Row]:
+def judge(watch: FleetWatch, commit: Commit, runs: Codes, outcomes: Codes) -> Iterator[Row]:
     """Feed the rows of ``commit`` to ``watch`` in the order of their offsets.
 
     ``runs`` and ``outcomes`` are the rows' agent codes. Yields after each judged row; the

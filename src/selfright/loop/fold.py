@@ -35,11 +35,16 @@ from selfright.loop.trials import Trials
 from selfright.retrain.trigger import Request
 
 if TYPE_CHECKING:
-    from selfright.events.batch import Commit, Ints
+    import numpy as np
+
+    from selfright.events.batch import Commit
     from selfright.events.record import AnyAct
     from selfright.loop.effects import Effect
     from selfright.loop.ports import ModelSource
     from selfright.loop.rooms import FoldPolicy, Rooms
+
+if TYPE_CHECKING:
+    Codes = np.ndarray[tuple[int], np.dtype[Any]]  # of agents, int32, one a row
 
 # Decisions remembered so that an outcome reported by decision finds its agent.
 _DECISIONS: Final = 10_000
@@ -122,7 +127,7 @@ class Fold:
             self.trials.ask(asked.act, moment)
         return reached
 
-    def _judge(self, part: Commit, runs: Ints, outcomes: Ints, moment: Moment) -> Request | None:
+    def _judge(self, part: Commit, runs: Codes, outcomes: Codes, moment: Moment) -> Request | None:
         """Judge row after row; stop at, and return, the first request for a retraining."""
         if not (self.policy.alerts or self.policy.retraining):
             return None
@@ -143,7 +148,7 @@ class Fold:
                     return asked
         return None
 
-    def _measure(self, part: Commit, runs: Ints, outcomes: Ints) -> None:
+    def _measure(self, part: Commit, runs: Codes, outcomes: Codes) -> None:
         metrics, codes = self.rooms.metrics, self.agents.codes
         gone_runs, gone_outcomes = part.retracted_runs, part.retracted_outcomes
         if len(gone_runs):

@@ -54,7 +54,7 @@ def checked_runs(door: Door, runs: Any, now_us: int) -> tuple[Intake, tuple[Reje
     refused: list[Rejection] = []
     for index, run in enumerate(runs):
         try:
-            rows.append(door.run(*_arguments(run), now_us))
+            rows.append(door.run(*_arguments(run, now_us)))
         except InvalidEventError as error:
             refused.append(Rejection(index, error.field, error.reason))
         except msgspec.ValidationError as error:
@@ -62,9 +62,9 @@ def checked_runs(door: Door, runs: Any, now_us: int) -> tuple[Intake, tuple[Reje
     return Intake.of(run_batch(rows)), tuple(refused)
 
 
-def _arguments(run: Any) -> tuple[Any, ...]:
+def _arguments(run: Any, now_us: int) -> tuple[Any, ...]:
     if isinstance(run, AgentRun):
-        return msgspec.structs.astuple(run)
+        return (*msgspec.structs.astuple(run), now_us)
     if not isinstance(run, Mapping):
         raise InvalidEventError("run", run, "must be a mapping or an AgentRun")
     for name in run:
@@ -76,7 +76,7 @@ def _arguments(run: Any) -> tuple[Any, ...]:
         if name not in run:
             raise InvalidEventError(name, None, "is required")
     filled = {**_DEFAULTS, "agent_type": "agent", "status": "success", "retry_count": 0, **run}
-    return tuple(filled[name] for name in _FIELDS)
+    return (*(filled[name] for name in _FIELDS), now_us)
 
 
 def submit_checked(circle: Circle, intake: Intake, rejected: tuple[Rejection, ...]) -> IngestReport:
