@@ -13,6 +13,8 @@ import pytest
 from selfright.retrain.gate import GatePolicy, PredictiveGate
 from selfright.retrain.loss import LogLoss
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 400
 BEFORE = 0.9
 # Not reached before a trial ends: what would be needed is larger than any count.
