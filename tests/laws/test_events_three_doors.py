@@ -191,9 +191,8 @@ def _scalar_outcomes(rows: list[dict[str, Any]]) -> tuple[OutcomeBatch, dict[int
     door, kept, refused = Door(_score), [], {}
     for index, row in enumerate(rows):
         try:
-            raw = door.outcome(*row.values(), NOW_US)
             require_evidence(row["accuracy_score"], row["predicted_outcome"], row["actual_outcome"])
-            kept.append(raw)
+            kept.append(door.outcome(*row.values(), NOW_US))
         except InvalidEventError as error:
             refused[index] = error.field
     return outcome_batch(kept), refused, door.clamped
