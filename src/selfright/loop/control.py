@@ -19,7 +19,7 @@ from selfright.clock import monotonic_s
 from selfright.errors import BackpressureError, SelfrightError
 from selfright.events.batch import Intake
 from selfright.events.record import RetrainFinished, RetrainRequested, SettingsApplied
-from selfright.loop.effects import Append, Notify, Retrain, Serve
+from selfright.loop.effects import Append, Notify, Retrain, Serve, Settle
 from selfright.loop.inbox import Inbox
 from selfright.loop.saved import decode_state, encode_state
 from selfright.loop.trials import ended
@@ -241,6 +241,11 @@ class Circle:
         """
         with self.lock:
             folded = self._fold_new(run_effects=False)
+            for request in self.fold.trials.asked():
+                # The process ended between the decision and the log: write it down now,
+                # so that it can be recorded as aborted and the next one is free to start.
+                self.act(request)
+            folded += self._fold_new(run_effects=False)
             for request in self.fold.trials.unfinished():
                 _log.warning("retraining %s was interrupted; recorded as aborted", request.act_id)
                 self.act(ended(request, "aborted", _CUT_SHORT, self.clock.now_us()))
@@ -350,8 +355,11 @@ class Circle:
                     _tell(finished)
                     self.act(finished)
                     self._resolve(finished)
-                case Serve(model_type, version, reason):
-                    self.job.registry.promote(model_type, version, reason, self.clock.now_us())
+                case Serve(model_type, version, reason, gate):
+                    now_us = self.clock.now_us()
+                    self.job.registry.promote(model_type, version, reason, now_us, gate)
+                case Settle(model_type, version, gate):
+                    self.job.registry.settle(model_type, version, gate, self.clock.now_us())
                 case Notify(alert):
                     self.notifier.notify(alert)
         except Exception as error:  # noqa: BLE001 - the isolation point of the effects

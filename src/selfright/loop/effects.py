@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from selfright.alerts.alert import PerformanceAlert
-    from selfright.events.record import AnyAct, RetrainRequested
+    from selfright.events.record import AnyAct, GateRecord, RetrainRequested
     from selfright.learn.model import Model
     from selfright.learn.samples import Samples
 
@@ -43,6 +43,16 @@ class Serve:
     model_type: str
     version: int
     reason: str
+    gate: GateRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Have the registry record a verdict that does not change what serves."""
+
+    model_type: str
+    version: int
+    gate: GateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +62,4 @@ class Notify:
     alert: PerformanceAlert
 
 
-Effect = Append | Retrain | Serve | Notify
+Effect = Append | Retrain | Serve | Settle | Notify

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
+from selfright.detect.detection import Kind, WatchedMetric
 from selfright.events.intern import Interner
 from selfright.events.record import (
     AlertTransition,
@@ -37,6 +38,7 @@ from selfright.retrain.trigger import Request
 if TYPE_CHECKING:
     import numpy as np
 
+    from selfright.detect.detection import Detection
     from selfright.events.batch import Commit
     from selfright.events.record import AnyAct
     from selfright.loop.effects import Effect
@@ -140,8 +142,8 @@ class Fold:
             for detection in row.detections:
                 trigger.observe(detection)
                 if self.policy.alerts:
-                    name = self._name(detection.scope)
-                    moment.tell(book.observe(detection, name, moment.now_us))
+                    name, measured = self._name(detection.scope), self._measured(detection)
+                    moment.tell(book.observe(detection, name, moment.now_us, measured))
             if triggers and watch.standing_scopes:
                 asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
                 if isinstance(asked, Request):
@@ -166,6 +168,19 @@ class Fold:
             )
         if len(part.outcomes):
             metrics.update_outcomes(outcomes, part.outcomes)
+
+    def _measured(self, detection: Detection) -> float | None:
+        """Return p95 in ms where the detector followed the share of runs above the limit.
+
+        None where the metrics, which are a few rows behind, do not show it yet.
+        """
+        if detection.metric is not WatchedMetric.LATENCY:
+            return None
+        agent = None if detection.scope < 0 else detection.scope
+        found = self.rooms.metrics.snapshot(agent, self.now_us, trends=False).p95_latency_ms
+        limit = detection.inputs.get("limit_ms")
+        beyond = found is not None and isinstance(limit, float) and found > limit
+        return found if beyond == (detection.kind is Kind.BEYOND) else None
 
     def _name(self, scope: int) -> str | None:
         return None if scope < 0 else self.agents.names[scope]

@@ -18,7 +18,7 @@ from selfright.events.record import (
     SettingsApplied,
 )
 from selfright.events.timestamp import iso
-from selfright.loop.effects import Append, Retrain, Serve
+from selfright.loop.effects import Append, Retrain, Serve, Settle
 
 if TYPE_CHECKING:
     from selfright.events.batch import Commit, Ints
@@ -96,9 +96,13 @@ class Simulation:
                         _FoldClock(self._circle),
                     )
                 )
-            case Serve(model_type, version, reason):
+            case Serve(model_type, version, reason, gate):
                 now_us = self._circle.fold.now_us
-                self._circle.job.registry.promote(model_type, version, reason, now_us)
+                self._circle.job.registry.promote(model_type, version, reason, now_us, gate)
+            case Settle(model_type, version, gate):
+                self._circle.job.registry.settle(
+                    model_type, version, gate, self._circle.fold.now_us
+                )
             case _:
                 pass  # nobody is told: the alerts are in the result
 

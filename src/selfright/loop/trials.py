@@ -28,7 +28,7 @@ from selfright.events.record import (
 )
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
-from selfright.loop.effects import Append, Retrain, Serve
+from selfright.loop.effects import Append, Retrain, Serve, Settle
 from selfright.loop.slot import Challenger, ModelSlot
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
@@ -75,6 +75,10 @@ class Trials:
         if slot is not None and slot.challenger is not None:
             return slot.challenger.pending.retrain_id
         return None
+
+    def asked(self) -> list[RetrainRequested]:
+        """Return requests of our own that are not in the log yet."""
+        return list(self._asked.values())
 
     def unfinished(self) -> list[RetrainRequested]:
         """Return requests without any result yet."""
@@ -239,10 +243,13 @@ class Trials:
         promoted = record.verdict in {"promoted", "emergency"}
         trial = slot.close(promoted=promoted)
         self._close(trial.pending, record, promoted=promoted, moment=moment)
+        retrain_id, kind = trial.pending.retrain_id, slot.model_type.value
         if promoted:
-            self._adopt(slot, slot.version, "promoted", trial.pending.retrain_id, moment)
-        elif trial.serves:
-            self._adopt(slot, slot.version, "reverted", trial.pending.retrain_id, moment)
+            self._adopt(slot, slot.version, "promoted", retrain_id, moment, record)
+            return
+        moment.effects.append(Settle(kind, trial.version, record))
+        if trial.serves:
+            self._adopt(slot, slot.version, "reverted", retrain_id, moment)
 
     def _close(
         self, pending: RetrainFinished, record: GateRecord, *, promoted: bool, moment: Moment
@@ -283,6 +290,7 @@ class Trials:
         verdict: str,
         retrain_id: str | None,
         moment: Moment,
+        gate: GateRecord | None = None,
     ) -> None:
         if version is None:
             return  # back to what was never saved: nothing to point at
@@ -298,8 +306,10 @@ class Trials:
         )
         self.adoptions.append(adopted)
         del self.adoptions[:-_KEPT]
+        if verdict == "rollback" and self._policy.alerts:
+            moment.tell(self._rooms.book.note_rollback(adopted, moment.now_us))
         moment.effects.append(Append(adopted))
-        moment.effects.append(Serve(kind, version, verdict))
+        moment.effects.append(Serve(kind, version, verdict, gate))
 
     def _remember(self, finished: RetrainFinished) -> None:
         self.retrainings[finished.retrain_id] = finished
