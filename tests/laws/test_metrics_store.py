@@ -86,14 +86,18 @@ def batch(cls, rows):
 
 
 def codes(rows):
+    """Return the agents of rows as a store is given them."""
     return np.array([row.agent for row in rows], dtype=np.int32)
 
 
 def runs_of(rows):
+    """Return runs as a batch."""
     return batch(RunBatch, [row.row() for row in rows])
 
 
 def outcomes_of(rows):
+    """Return outcomes as a batch, joined runs as the log stores them."""
+
     def stored(run):
         return None if run is None else tuple(run.row().get(name) for name in RUN_COLUMNS)
 
@@ -125,6 +129,7 @@ def update(store, rows, sign=1):
 
 
 def store_of(rows, size=1000):
+    """Return a store that was given rows in batches of a size."""
     store = MetricsStore(POLICY)
     for start in range(0, len(rows), size):
         update(store, rows[start : start + size])
@@ -156,6 +161,7 @@ def spread(number):
 
 @st.composite
 def runs(draw, minutes=HORIZON - 1):
+    """Draw a run within some minutes from the start."""
     number = draw(st.integers(0, 10**15))
     return Run(
         agent=draw(st.sampled_from(AGENTS)),
@@ -171,6 +177,7 @@ def runs(draw, minutes=HORIZON - 1):
 
 @st.composite
 def labels(draw, minutes=HORIZON - 1):
+    """Draw an outcome within some minutes from the start."""
     return Label(
         agent=draw(st.sampled_from(AGENTS)),
         ts_us=START + draw(st.integers(0, minutes * MINUTE)),
@@ -182,6 +189,7 @@ def labels(draw, minutes=HORIZON - 1):
 
 
 def histories(minutes=HORIZON - 1, most=25):
+    """Draw rows of both kinds."""
     return st.lists(st.one_of(runs(minutes), labels(minutes)), max_size=most)
 
 
@@ -189,6 +197,7 @@ def histories(minutes=HORIZON - 1, most=25):
 
 
 def minute(ts_us):
+    """Return the number of the minute that holds a time."""
     return ts_us // MINUTE
 
 
@@ -207,11 +216,13 @@ def within(rows, agent, now_us, width, floor):
 
 
 def mean(values, unit):
+    """Return the mean of what was reported, None if nothing was."""
     known = [value for value in values if value >= 0]
     return sum(known) / (len(known) * unit) if known else None
 
 
 def total(values, unit=1):
+    """Return the sum of what was reported, None if nothing was."""
     known = [value for value in values if value >= 0]
     return sum(known) / unit if known else None
 

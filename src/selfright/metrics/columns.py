@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from selfright.events.batch import RUN_FIELD
+from selfright.events.batch import US_PER_MS
 from selfright.events.status import DECIDED, ERRORS, RunStatus
 from selfright.metrics.histogram import bucket_of, bucket_of_one
 from selfright.metrics.labels import SLOT_BITS, SLOTS, Kind
@@ -34,8 +34,9 @@ from selfright.metrics.labels import SLOT_BITS, SLOTS, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from selfright.events.batch import OutcomeBatch, RunBatch, Texts
+    from selfright.events.batch import Texts
     from selfright.metrics.labels import Labels
+    from selfright.metrics.rows import OutcomeRows, RunRows
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -73,22 +74,29 @@ class Column(IntEnum):
 
 WIDTH: Final = 33
 STATUSES: Final = len(RunStatus)
-# Fields of a run that are added up as they are, and their place. Durations are not: see above.
-QUANTITIES: Final = (
-    ("tokens", int(Column.TOKENS)),
-    ("tokens_in", int(Column.TOKENS_IN)),
-    ("tokens_out", int(Column.TOKENS_OUT)),
-    ("api_calls", int(Column.API_CALLS)),
-    ("cost_nano_usd", int(Column.COST_NANO_USD)),
-    ("memory_kib", int(Column.MEMORY_KIB)),
-    ("cpu_us", int(Column.CPU_US)),
-    ("quality_q32", int(Column.QUALITY_Q32)),
-    ("confidence_q32", int(Column.CONFIDENCE_Q32)),
-)
+# Where ``rows.QUANTITIES`` go, behind the duration, which is not added up as it is.
+_SUMMED: Final = [
+    int(column)
+    for column in (
+        Column.DURATION_US,
+        Column.TOKENS,
+        Column.TOKENS_IN,
+        Column.TOKENS_OUT,
+        Column.API_CALLS,
+        Column.COST_NANO_USD,
+        Column.MEMORY_KIB,
+        Column.CPU_US,
+        Column.QUALITY_Q32,
+        Column.CONFIDENCE_Q32,
+    )
+]
+_RETRIED: Final = int(Column.RETRIED)
+_DURATION: Final = int(Column.DURATION_US)
+_ACCURACY: Final = int(Column.ACCURACY_Q32)
+_DELAY: Final = int(Column.DELAY_MS)
+_LABELLED: Final = int(Column.LABELLED)
 _IS_DECIDED: Final = np.array([status in DECIDED for status in RunStatus])
 _IS_ERROR: Final = np.array([status in ERRORS for status in RunStatus])
-_RUN_STATUS: Final = RUN_FIELD["status"]
-_RUN_TS: Final = RUN_FIELD["ts_us"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +171,15 @@ def starts_of(ordered: Ints) -> Ints:
     return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
 
 
-def delta_of_runs(agents: Ints, runs: RunBatch, labels: Labels) -> Delta:
-    """Return what ``runs`` (at least one) add; ``agents`` holds the agent of each."""
-    cells = _Cells(agents, runs.ts_us // US_PER_MINUTE)
+def delta_of_runs(runs: RunRows, labels: Labels) -> Delta:
+    """Return what ``runs`` (at least one) add."""
+    cells = _Cells(runs.agents, runs.ts_us // US_PER_MINUTE)
     status = runs.status.astype(np.int64)
     decided = _IS_DECIDED[status]
     cells.count_statuses(status)
-    cells.count(Column.RETRIED, (runs.retry_count > 0) & decided)
+    cells.count(_RETRIED, (runs.retry_count > 0) & decided)
     duration = np.where(decided, runs.duration_us, -1)
-    cells.add(
-        [int(Column.DURATION_US), *(column for _, column in QUANTITIES)],
-        np.array([duration, *(getattr(runs, name) for name, _ in QUANTITIES)]),
-    )
+    cells.add(_SUMMED, np.array([duration, *runs.quantities]))
     timed = np.flatnonzero(duration >= 0)
     cells.mark(timed, bucket_of(duration[timed]))
     cells.mark_names(_IS_ERROR[status], runs.error_type, Kind.ERROR, labels)
@@ -182,83 +187,68 @@ def delta_of_runs(agents: Ints, runs: RunBatch, labels: Labels) -> Delta:
     return cells.delta()
 
 
-def delta_of_outcomes(agents: Ints, outcomes: OutcomeBatch, labels: Labels) -> Delta:
-    """Return what ``outcomes`` (at least one) add; ``agents`` holds the agent of each."""
-    joined = list(_joined(outcomes))
-    ts_us = outcomes.ts_us.tolist()
-    labelled = [(i, run_ts) for i, run_ts, counts in joined if counts]
-    n, minutes = len(outcomes), outcomes.ts_us // US_PER_MINUTE
-    if labelled:  # rows of their own, at the time of the run
-        rows, times = np.array(labelled, dtype=np.int64).T
-        agents = np.concatenate((agents, agents[rows]))
-        minutes = np.concatenate((minutes, times // US_PER_MINUTE))
-    cells = _Cells(agents, minutes)
+def delta_of_outcomes(outcomes: OutcomeRows, labels: Labels) -> Delta:
+    """Return what ``outcomes`` (at least one) add."""
+    n, agents = len(outcomes.agents), outcomes.agents
+    # A label has a row of its own, at the time of its run.
+    labelled = np.flatnonzero(outcomes.labels)
+    agents = np.concatenate((agents, agents[labelled]))
+    times = np.concatenate((outcomes.ts_us, outcomes.run_ts_us[labelled]))
+    cells = _Cells(agents, times // US_PER_MINUTE)
     quantities = np.full((2, len(agents)), -1, dtype=np.int64)
     quantities[0, :n] = outcomes.score_q32
-    for i, run_ts, _ in joined:
-        quantities[1, i] = _delay_ms(ts_us[i], run_ts)
-    cells.add([int(Column.ACCURACY_Q32), int(Column.DELAY_MS)], quantities)
-    if labelled:
-        cells.count(Column.LABELLED, np.arange(len(agents)) >= n)
-    cells.mark(np.arange(n), labels.slots(Kind.SOURCE, outcomes.feedback_source))
+    delay = (outcomes.ts_us - outcomes.run_ts_us) // US_PER_MS
+    joined = outcomes.run_ts_us >= 0
+    quantities[1, :n] = np.where(joined, np.minimum(np.maximum(delay, 0), MAX_DELAY_MS), -1)
+    cells.add([_ACCURACY, _DELAY], quantities)
+    cells.count(_LABELLED, np.arange(len(agents)) >= n)
+    cells.mark(np.arange(n), labels.slots(Kind.SOURCE, outcomes.sources))
     return cells.delta()
 
 
-def single_run(agent: int, runs: RunBatch, labels: Labels) -> Single:
-    """Return what the only run of a batch adds."""
+def single_run(runs: RunRows, labels: Labels) -> Single:
+    """Return what the only run there is adds."""
     values = [0] * WIDTH
     slots = []
     status = runs.status.item(0)
     values[status] = 1
     if _IS_DECIDED.item(status):
-        values[Column.RETRIED] = int(runs.retry_count.item(0) > 0)
+        values[_RETRIED] = int(runs.retry_count.item(0) > 0)
         duration = runs.duration_us.item(0)
         if duration >= 0:
-            values[Column.DURATION_US] = 1
-            values[Column.DURATION_US + 1] = duration
+            values[_DURATION] = 1
+            values[_DURATION + 1] = duration
             slots.append(bucket_of_one(duration))
         task_type, error_type = runs.task_type[0], runs.error_type[0]
         if task_type is not None:
             slots.append(labels.slot(Kind.TASK_TYPE, task_type))
         if error_type is not None and _IS_ERROR.item(status):
             slots.append(labels.slot(Kind.ERROR, error_type))
-    for name, column in QUANTITIES:
-        quantity = getattr(runs, name).item(0)
+    for column, quantities in zip(_SUMMED[1:], runs.quantities, strict=True):
+        quantity = quantities.item(0)
         if quantity >= 0:
             values[column] = 1
             values[column + 1] = quantity
-    return Single(agent, runs.ts_us.item(0) // US_PER_MINUTE, values, slots)
+    return Single(runs.agents.item(0), runs.ts_us.item(0) // US_PER_MINUTE, values, slots)
 
 
-def single_outcome(agent: int, outcomes: OutcomeBatch, labels: Labels) -> Iterator[Single]:
-    """Yield what the only outcome of a batch adds: its own cell, then that of its run."""
+def single_outcome(outcomes: OutcomeRows, labels: Labels) -> Iterator[Single]:
+    """Yield what the only outcome there is adds: its own cell, then that of its run."""
     values = [0] * WIDTH
-    ts_us = outcomes.ts_us.item(0)
-    if outcomes.score_q32.item(0) >= 0:
-        values[Column.ACCURACY_Q32] = 1
-        values[Column.ACCURACY_Q32 + 1] = outcomes.score_q32.item(0)
-    joined = next(_joined(outcomes), None)
-    if joined is not None:
-        values[Column.DELAY_MS] = 1
-        values[Column.DELAY_MS + 1] = _delay_ms(ts_us, joined[1])
-    source = labels.slot(Kind.SOURCE, outcomes.feedback_source[0])
+    agent, ts_us = outcomes.agents.item(0), outcomes.ts_us.item(0)
+    score, run_ts_us = outcomes.score_q32.item(0), outcomes.run_ts_us.item(0)
+    if score >= 0:
+        values[_ACCURACY] = 1
+        values[_ACCURACY + 1] = score
+    if run_ts_us >= 0:
+        values[_DELAY] = 1
+        values[_DELAY + 1] = min(max(ts_us - run_ts_us, 0) // US_PER_MS, MAX_DELAY_MS)
+    source = labels.slot(Kind.SOURCE, outcomes.sources[0])
     yield Single(agent, ts_us // US_PER_MINUTE, values, [source])
-    if joined is not None and joined[2]:
+    if outcomes.labels.item(0):
         labelled = [0] * WIDTH
-        labelled[Column.LABELLED] = 1
-        yield Single(agent, joined[1] // US_PER_MINUTE, labelled, [])
-
-
-def _joined(outcomes: OutcomeBatch) -> Iterator[tuple[int, int, bool]]:
-    """Yield row, time of the joined run and whether the row is that run's label."""
-    primary = outcomes.primary.tolist()
-    for i, run in enumerate(outcomes.run):
-        if run is not None:
-            yield i, run[_RUN_TS], primary[i] and _IS_DECIDED.item(run[_RUN_STATUS])
-
-
-def _delay_ms(ts_us: int, run_ts_us: int) -> int:
-    return min(max(ts_us - run_ts_us, 0) // 1000, MAX_DELAY_MS)
+        labelled[_LABELLED] = 1
+        yield Single(agent, run_ts_us // US_PER_MINUTE, labelled, [])
 
 
 class _Cells:

@@ -1,9 +1,9 @@
 """The sums themselves: what comes in, what is taken back, what is forgotten and when.
 
-Each row is added to its own minute; to the running window, if that stands on the minute;
-and to the totals of the whole past, once somebody asked for them. All of it is integer
-addition, so that a retraction undoes an update without a trace and the order of rows does
-not matter.
+Rows wait until there are many or somebody asks. Then each is added to its own minute; to
+the running window, if that stands on the minute; and to the totals of the whole past, once
+somebody asked for them. All of it is integer addition, so that a retraction undoes an
+update without a trace and the order of rows does not matter.
 
 The ledger's clock is the newest event it has seen, or the latest ``advance``; it never
 goes back. Minutes more than the horizon before it go to *older*, where only their sum
@@ -32,6 +32,7 @@ from selfright.metrics.columns import (
 )
 from selfright.metrics.labels import Labels, translation
 from selfright.metrics.minute import Minute, narrowed
+from selfright.metrics.rows import OutcomeRows, RunRows
 from selfright.metrics.totals import Totals
 from selfright.metrics.window import RollingTotals
 
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
     from selfright.metrics.policy import MetricsPolicy
 
 Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.integer[npt.NBitBase]]
+Codes = npt.NDArray[np.integer]
 Cells = tuple[Ints, Ints, Ints, Ints]  # agents, their values, keys, their counts
 
 NEVER: Final = 1 << 62  # later than any event
+_WAITING: Final = 4096  # rows that are added up together: each then costs half as much
+_MOST_BYTES: Final = 512  # more than a row adds to a packed minute
 _RETIRED: Final = 256  # minutes that wait to be added up: together it is far cheaper
 _WORTH_PACKING: Final = 64  # cells and marks from which on packing saves more than it costs
 
@@ -77,9 +80,9 @@ class Ledger:
     """
 
     __slots__ = (
-        "_archive", "_hot", "_older", "_retired", "_whole", "changes", "clock", "first_us",
-        "floor", "labels", "last_us", "late_outcomes", "late_runs", "minutes", "policy", "seen",
-        "window",
+        "_archive", "_hot", "_older", "_outcomes", "_retired", "_runs", "_waiting", "_whole",
+        "changes", "clock", "first_us", "floor", "labels", "last_us", "late_outcomes",
+        "late_runs", "minutes", "policy", "seen", "window",
     )  # fmt: skip
 
     def __init__(self, policy: MetricsPolicy) -> None:
@@ -95,6 +98,9 @@ class Ledger:
         self.last_us: Ints = np.empty(0, dtype=np.int64)
         self.seen = np.empty(0, dtype=np.bool_)
         self.changes = 0
+        self._waiting = 0  # rows, in the next two
+        self._runs: list[RunRows] = []
+        self._outcomes: list[OutcomeRows] = []
         self._older = Totals()
         self._retired: list[Minute] = []  # on their way to older
         self._whole: Totals | None = None  # None: nobody asked yet
@@ -105,50 +111,42 @@ class Ledger:
 
     def update_runs(self, agents: Codes, runs: RunBatch) -> None:
         """Add runs; ``agents`` holds the code of each."""
-        if len(runs) == 1:
-            agent, ts_us = int(agents[0]), runs.ts_us.item(0)
-            self.reserve(agent + 1)
-            self.late_runs += self._arrive(ts_us // US_PER_MINUTE)
-            self.first_us[agent] = min(ts_us, self.first_us.item(agent))
-            self.last_us[agent] = max(ts_us, self.last_us.item(agent))
-            self.seen[agent] = True
-            self._apply_one(single_run(agent, runs, self.labels), 1)
-        elif len(runs):
-            codes = self._codes(agents)
-            self.late_runs += self._arrive_all(runs.ts_us)
-            delta = delta_of_runs(codes, runs, self.labels)
-            met, first_us, last_us = delta.extremes(runs.ts_us)
-            self.first_us[met] = np.minimum(self.first_us[met], first_us)
-            self.last_us[met] = np.maximum(self.last_us[met], last_us)
-            self.seen[met] = True
-            self._apply(delta, 1)
+        if len(runs):
+            self._admit(agents)
+            self._runs.append(RunRows.of(agents.astype(np.int64), runs))
+            self.late_runs += self._arrive(runs.ts_us)
 
     def update_outcomes(self, agents: Codes, outcomes: OutcomeBatch) -> None:
         """Add outcomes; ``agents`` holds the code of each."""
-        if len(outcomes) == 1:
-            agent = int(agents[0])
-            self.reserve(agent + 1)
-            self.late_outcomes += self._arrive(outcomes.ts_us.item(0) // US_PER_MINUTE)
-            self.seen[agent] = True
-            for single in single_outcome(agent, outcomes, self.labels):
-                self._apply_one(single, 1)
-        elif len(outcomes):
-            codes = self._codes(agents)
-            self.late_outcomes += self._arrive_all(outcomes.ts_us)
-            self.seen[codes] = True
-            self._apply(delta_of_outcomes(codes, outcomes, self.labels), 1)
+        if len(outcomes):
+            self._admit(agents)
+            self._outcomes.append(OutcomeRows.of(agents.astype(np.int64), outcomes))
+            self.late_outcomes += self._arrive(outcomes.ts_us)
 
     def retract_runs(self, agents: Codes, runs: RunBatch) -> None:
         """Take back runs added before. Those of agents since evicted are ignored."""
         codes, kept = self._held(agents)
         if len(codes):
-            self._apply(delta_of_runs(codes, runs.take(kept), self.labels), -1)
+            self._apply(delta_of_runs(RunRows.of(codes, runs.take(kept)), self.labels), -1)
 
     def retract_outcomes(self, agents: Codes, outcomes: OutcomeBatch) -> None:
         """Take back outcomes added before. Those of agents since evicted are ignored."""
         codes, kept = self._held(agents)
         if len(codes):
-            self._apply(delta_of_outcomes(codes, outcomes.take(kept), self.labels), -1)
+            rows = OutcomeRows.of(codes, outcomes.take(kept))
+            self._apply(delta_of_outcomes(rows, self.labels), -1)
+
+    def flush(self) -> None:
+        """Add up the rows that wait. To be called before anything is read."""
+        if self._waiting == 0:
+            return
+        self._waiting = 0
+        runs, outcomes = self._runs, self._outcomes
+        self._runs, self._outcomes = [], []
+        if runs:
+            self._add_runs(RunRows.concat(runs))
+        if outcomes:
+            self._add_outcomes(OutcomeRows.concat(outcomes))
 
     # Time
 
@@ -166,6 +164,7 @@ class Ledger:
 
     def evict(self, agent: int) -> None:
         """Forget an agent altogether."""
+        self.flush()
         for minute in self.minutes.values():
             minute.drop(agent)
         self._hot.update(self._archive)
@@ -182,6 +181,8 @@ class Ledger:
         """Add what another ledger with the same agent codes and policy holds."""
         if other.policy != self.policy:
             raise ConfigError("policy", other.policy, f"must be that of the store: {self.policy}")
+        self.flush()
+        other.flush()
         self.reserve(len(other.last_us))
         if other.clock is not None:
             self.advance(other.clock)
@@ -242,6 +243,7 @@ class Ledger:
 
     def to_state(self) -> states.State:
         """Return everything but caches as arrays and plain values."""
+        self.flush()
         seen = np.flatnonzero(self.seen)
         return {
             "format": states.FORMAT,
@@ -279,51 +281,77 @@ class Ledger:
 
     # Inside
 
-    def _codes(self, agents: Codes) -> Ints:
+    def _admit(self, agents: Codes) -> None:
+        """Make room for rows about to wait."""
         self.reserve(int(agents.max()) + 1)
-        return agents.astype(np.int64)
+        self.changes += 1
+        if self._waiting + len(agents) > _WAITING:
+            self.flush()
+        self._waiting += len(agents)
+
+    def _arrive(self, ts_us: Ints) -> int:
+        """Move the clock by rows that wait now; return how many of them are late."""
+        if len(ts_us) > 1:
+            return self._arrive_all(ts_us // US_PER_MINUTE)
+        minute = ts_us.item(0) // US_PER_MINUTE
+        self.advance(minute)
+        return int(self.floor is not None and minute < self.floor)
+
+    def _arrive_all(self, minutes: Ints) -> int:
+        oldest, newest = int(minutes.min()), int(minutes.max())
+        horizon, floor = self.policy.horizon_minutes, self.floor
+        late = 0
+        if oldest < newest - horizon or (floor is not None and oldest < floor):
+            # What each row finds: the clock as moved by those before it and itself.
+            at = np.maximum.accumulate(minutes) - horizon
+            late = int((minutes < (at if floor is None else np.maximum(at, floor))).sum())
+        self.advance(newest)
+        return late
+
+    def _add_runs(self, rows: RunRows) -> None:
+        if len(rows.agents) == 1:
+            agent, ts_us = rows.agents.item(0), rows.ts_us.item(0)
+            self.first_us[agent] = min(ts_us, self.first_us.item(agent))
+            self.last_us[agent] = max(ts_us, self.last_us.item(agent))
+            self.seen[agent] = True
+            self._apply_one(single_run(rows, self.labels))
+        else:
+            delta = delta_of_runs(rows, self.labels)
+            met, first_us, last_us = delta.extremes(rows.ts_us)
+            self.first_us[met] = np.minimum(self.first_us[met], first_us)
+            self.last_us[met] = np.maximum(self.last_us[met], last_us)
+            self.seen[met] = True
+            self._apply(delta, 1)
+
+    def _add_outcomes(self, rows: OutcomeRows) -> None:
+        self.seen[rows.agents] = True
+        if len(rows.agents) == 1:
+            for single in single_outcome(rows, self.labels):
+                self._apply_one(single)
+        else:
+            self._apply(delta_of_outcomes(rows, self.labels), 1)
 
     def _held(self, agents: Codes) -> tuple[Ints, Ints]:
         """Return codes and positions of the rows whose agent has anything to take back."""
+        self.flush()
+        self.changes += 1
         codes = agents.astype(np.int64)
         kept = np.flatnonzero(codes < len(self.seen))
         kept = kept[self.seen[codes[kept]]]
         return codes[kept], kept
 
-    def _arrive(self, minute: int) -> bool:
-        """Move the clock by one event; return whether it is late."""
-        if self.clock is None or minute > self.clock:
-            self.advance(minute)
-        return self.floor is not None and minute < self.floor
-
-    def _arrive_all(self, ts_us: Ints) -> int:
-        """Move the clock by events in order; return how many are late, one by one."""
-        minutes = ts_us // US_PER_MINUTE
-        oldest, newest = int(minutes.min()), int(minutes.max())
-        floor = newest - self.policy.horizon_minutes if self.floor is None else self.floor
-        late = 0
-        if oldest < max(floor, newest - self.policy.horizon_minutes):
-            # What each event finds: the clock as moved by those before it and itself.
-            clock = np.maximum.accumulate(minutes)
-            at = clock - self.policy.horizon_minutes
-            late = int((minutes < (at if self.floor is None else np.maximum(at, floor))).sum())
-        self.advance(newest)
-        return late
-
-    def _apply_one(self, single: Single, sign: int) -> None:
-        self.changes += 1
+    def _apply_one(self, single: Single) -> None:
         values = np.array(single.values, dtype=np.int64)
         if self._whole is not None:
-            self._whole.add_one(single, values, sign)
+            self._whole.add_one(single, values)
         if self.window.holds(single.minute):
-            self.window.totals.add_one(single, values, sign)
+            self.window.totals.add_one(single, values)
         if self.floor is not None and single.minute < self.floor:
-            self._older.add_one(single, values, sign)
+            self._older.add_one(single, values)
         else:
-            self._minute(single.minute).add_one(single, sign)
+            self._minute(single.minute).add_one(single)
 
     def _apply(self, delta: Delta, sign: int) -> None:
-        self.changes += 1
         values, counts = delta.values, delta.mark_counts
         if sign < 0:
             values, counts = -values, -counts
@@ -377,7 +405,10 @@ class Ledger:
                 self._archive[number] = self.minutes[number].pack()
         share = self.policy.archive_mb << 20
         size = sum(self._archive.values())
-        if size > share:
+        if size + self._waiting * _MOST_BYTES > share and self._waiting:
+            self.flush()  # what goes must not depend on which rows happen to wait
+            self._pack()
+        elif size > share:
             for number in sorted(self._archive):
                 size -= self._archive[number]
                 if size <= share:

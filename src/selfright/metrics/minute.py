@@ -43,7 +43,7 @@ class Minute:
         self._loose = 0
         self._loose_cells: list[tuple[Ints, Ints]] = []
         self._loose_marks: list[tuple[Ints, Ints]] = []
-        self._singles: list[tuple[Single, int]] = []
+        self._singles: list[Single] = []
         self._packed: tuple[Ints, ...] | None = None
 
     def add(self, agents: Ints, values: Ints, keys: Ints, counts: Ints) -> None:
@@ -57,10 +57,10 @@ class Minute:
         if self._loose > max(_LOOSE, len(self._agents) + len(self._keys)):
             self._settle()
 
-    def add_one(self, single: Single, sign: int) -> None:
-        """Add a single row, or take it away with ``sign`` -1."""
+    def add_one(self, single: Single) -> None:
+        """Add a single row."""
         self.version += 1
-        self._singles.append((single, sign))
+        self._singles.append(single)
         self._loose += 1
         if self._loose > max(_LOOSE, len(self._agents) + len(self._keys)):
             self._settle()
@@ -162,15 +162,13 @@ class Minute:
         if not self._singles:
             return
         singles, self._singles = self._singles, []
-        agents = np.array([row.agent for row, _ in singles], dtype=np.int64)
-        values = np.array([row.values for row, _ in singles], dtype=np.int64)
-        marks = [(row.agent << SLOT_BITS | slot, one) for row, one in singles for slot in row.slots]
-        if any(one < 0 for _, one in singles):
-            values *= np.array([one for _, one in singles], dtype=np.int64)[:, None]
+        agents = np.array([row.agent for row in singles], dtype=np.int64)
+        values = np.array([row.values for row in singles], dtype=np.int64)
+        keys = [row.agent << SLOT_BITS | slot for row in singles for slot in row.slots]
         self._loose_cells.append(sum_cells(agents, values))
-        if marks:
-            keys, counts = np.array(marks, dtype=np.int64).T
-            self._loose_marks.append(sum_keys(keys, counts))
+        if keys:
+            marks = np.array(keys, dtype=np.int64)
+            self._loose_marks.append(sum_keys(marks, np.ones_like(marks)))
 
 
 def narrowed(numbers: Ints) -> Ints:

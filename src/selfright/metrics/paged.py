@@ -60,14 +60,14 @@ class PagedCounts:
             counts
         )
 
-    def add_one(self, key: int, count: int) -> None:
-        """Add to a single key."""
+    def add_one(self, key: int) -> None:
+        """Count a single key once."""
         owner = key >> _PAGE_BITS
         page = self._table.item(owner)
         if page == 0:
             self._allocate(np.array([owner]))
             page = self._table.item(owner)
-        self._pages[page, key & (PAGE - 1)] += count
+        self._pages[page, key & (PAGE - 1)] += 1
 
     def clear(self, agent: int) -> None:
         """Set all counts of an agent to zero. Its pages stay, for they are small."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsPolicy", "MetricsStore"]
 
-Codes = npt.NDArray[np.integer[npt.NBitBase]]
+Codes = npt.NDArray[np.integer]
 Directions = tuple["Direction", "Direction", "Direction"]
 
 _SHOWN_TRENDS: Final = (MetricType.SUCCESS_RATE, MetricType.LATENCY, MetricType.COST)
@@ -116,6 +116,7 @@ class MetricsStore:
     @property
     def outcomes_total(self) -> int:
         """Outcomes ever counted."""
+        self._ledger.flush()
         return int(self._ledger.whole().values[:, Column.ACCURACY_Q32].sum())
 
     def update_runs(self, agent: Codes, runs: RunBatch) -> None:
@@ -151,11 +152,13 @@ class MetricsStore:
 
     def agents(self) -> list[int]:
         """Return the codes of all agents with anything to their name, ascending."""
+        self._ledger.flush()
         known: list[int] = np.flatnonzero(self._ledger.seen).tolist()
         return known
 
     def last_run_us(self, agent: int | None) -> int | None:
         """Return when the newest run ever began, None if there was none."""
+        self._ledger.flush()
         newest = self._ledger.last_us
         if agent is not None:
             newest = newest[agent : agent + 1]
@@ -188,6 +191,7 @@ class MetricsStore:
         ConfigError
             If ``window_minutes`` is not positive.
         """
+        self._ledger.flush()
         totals = self._totals(now_us, window_minutes)
         span = self._span(agent, now_us, window_minutes)
         row = self._row(agent)
@@ -202,6 +206,7 @@ class MetricsStore:
 
         The same as ``snapshot`` of each, about ten times as fast.
         """
+        self._ledger.flush()
         totals = self._totals(now_us, window_minutes)
         words = self._directions(now_us, window_minutes) if trends else _no_trends
         agents = np.flatnonzero(self._ledger.seen)
@@ -254,6 +259,7 @@ class MetricsStore:
         """
         if bucket_minutes < 1:
             raise ConfigError("bucket_minutes", bucket_minutes, "must be at least 1")
+        self._ledger.flush()
         first, last = self._minutes(now_us, window_minutes)
         spans = range(first // bucket_minutes, last // bucket_minutes + 1)
         if len(spans) > _MAX_SPANS:
@@ -269,6 +275,7 @@ class MetricsStore:
 
         The whole past means the minutes that are kept.
         """
+        self._ledger.flush()
         row = self._row(agent)
         metrics = list(MetricType)
         found = self._trends_of(metrics, now_us, window_minutes)

@@ -49,11 +49,11 @@ class Totals:
         if len(keys):
             self.counts.add(keys, counts)
 
-    def add_one(self, single: Single, values: Ints, sign: int) -> None:
-        """Add one row, whose values are given as an array with their sign."""
+    def add_one(self, single: Single, values: Ints) -> None:
+        """Add one row, whose values are given as an array too."""
         self.values[single.agent] += values
         for slot in single.slots:
-            self.counts.add_one(single.agent << SLOT_BITS | slot, sign)
+            self.counts.add_one(single.agent << SLOT_BITS | slot)
 
     def add_minutes(self, minutes: Iterable[Minute], sign: int = 1) -> None:
         """Add whole minutes, or take them away with ``sign`` -1."""
