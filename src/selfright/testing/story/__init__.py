@@ -31,7 +31,7 @@ A case is plain text that an operator can read and write::
 ``act VERB [WORD ...] [FIELD=VALUE ...]``
     What an operator does, at the time the block has reached, or at ``at=TIME``.
 ``eval at TIME``
-    Takes in everything that arrived until TIME, and then looks.
+    Takes in everything that arrived before TIME, and then looks.
 ``expect [no] KIND [WORD ...] [FIELD OP VALUE ...]``
     What must hold. OP is one of ``= != < <= > >=``; times are written ``90s``.
 

@@ -19,7 +19,7 @@ _UNITS: Final = {
     "h": 3_600 * US_PER_S,
     "d": 86_400 * US_PER_S,
 }
-_WORDS: Final[dict[str, Value]] = {"yes": True, "no": False, "none": None, "unknown": None}
+_WORDS: Final[dict[str, Value]] = {"yes": True, "no": False, "none": None}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE_TIME: Final = re.compile(rf"(?:{_TIME.pattern})+")
 _COUNT: Final = re.compile(r"x(\d+)")
