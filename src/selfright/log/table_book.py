@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from selfright.log.identity import Row
     from selfright.log.schema import Connection
 
-_SELECT: Final = "SELECT key, item, value FROM links WHERE key IN (SELECT value FROM json_each(?))"
+# In the order given: IN (...) would sort the keys first, which costs as much again.
+_SELECT: Final = (
+    "SELECT links.key, item, links.value FROM json_each(?) AS wanted "
+    "CROSS JOIN links ON links.key = wanted.value"
+)
 _UPSERT: Final = (
     "INSERT INTO links VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 )
@@ -105,7 +109,7 @@ class TableBook:
         if deleted:
             self._connection.executemany(_DELETE, deleted)
         if written:
-            written.sort(key=_by_key)  # neighbours share pages
+            written.sort()  # neighbours share pages
             self._connection.executemany(_UPSERT, written)
 
     # Runs and acts
@@ -250,8 +254,8 @@ class TableBook:
     def _read_runs(self, offsets: list[int]) -> None:
         if offsets:
             found = self._connection.execute(
-                "SELECT offset, kind, crc, payload FROM events WHERE kind = 0 "
-                "AND offset IN (SELECT value FROM json_each(?))",
+                "SELECT offset, kind, crc, payload FROM json_each(?) AS wanted "
+                "CROSS JOIN events ON offset = wanted.value WHERE kind = 0",
                 (msgspec.json.encode(offsets).decode(),),
             )
             for event in found:
@@ -311,10 +315,6 @@ def place(connection: Connection, path: Path, key: str) -> int | None:
         )
     except (TypeError, ValueError) as error:
         raise CorruptLogError(str(path), None, f"links of {key!r}: {error}") from error
-
-
-def _by_key(row: tuple[str, bytes, bytes]) -> tuple[str, bytes]:
-    return row[0], row[1]
 
 
 def _run_of(key: str) -> str | None:
