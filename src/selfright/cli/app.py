@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from selfright.cli import bring, doctor, models, overview, replay, settings
+from selfright.cli import backtest, bring, doctor, models, overview, replay, serve, settings
 from selfright.cli.command import ConfigFile, DataDir, Debug, Url
+from selfright.cli.demo import command as demo
 from selfright.cli.session import Options
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 unhealthy. Each read takes --json.",
 )
 # In the order in which a newcomer needs them; that is how `--help` lists them.
-for group in (replay, bring, overview, models, doctor):
+for group in (demo, serve, replay, backtest, bring, overview, models, doctor):
     app.add_typer(group.app)
 app.add_typer(settings.app, name="config")
 

@@ -118,6 +118,12 @@ def guarded(call: Callable[[], int | None], *, debug: bool = False) -> int:
         # complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except Exception as error:
+        # Not foreseen, so a mistake of ours; but nobody asked for a traceback.
+        if debug:
+            raise
+        complain(f"unexpected {type(error).__name__}: {error} (repeat with --debug for where)")
+        return FAILED
     return OK if code is None else int(code)
 
 

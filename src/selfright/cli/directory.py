@@ -7,14 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from selfright.errors import ConfigError
+from selfright.server.serve import LOG_FILE
 
 if TYPE_CHECKING:
     from selfright.config import Settings
-    from selfright.online_learning import RealTimeModelUpdater
-    from selfright.performance_monitor import PerformanceMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +30,9 @@ class DataDirectory:
         return cls(Path(settings.server.data_dir))
 
     @property
-    def log(self) -> Path:
-        """The file of the log."""
-        return self.path / "selfright.db"
-
-    @property
-    def models(self) -> Path:
-        """The folder of the models' versions."""
-        return self.path / "models"
-
-    @property
-    def database_url(self) -> str:
-        """The log, as ``PerformanceMonitor`` wants it."""
-        return f"sqlite:///{quote(str(self.log.absolute()))}"
-
-    @property
     def exists(self) -> bool:
         """Whether anything was ever kept here."""
-        return self.log.exists()
-
-    def open(self, settings: Settings) -> tuple[PerformanceMonitor, RealTimeModelUpdater]:
-        """Return the two faces over this directory, recovered and not started.
-
-        Creates the directory. Raises ``DataDirectoryLockedError`` if another process
-        owns it and ``ConfigError`` if it cannot be made.
-        """
-        from selfright.online_learning import RealTimeModelUpdater, UpdateStrategy
-        from selfright.performance_monitor import PerformanceMonitor
-
-        self.make()
-        updater = RealTimeModelUpdater(
-            model_storage_path=str(self.models),
-            update_strategy=UpdateStrategy(settings.learn.strategy),
-            settings=settings,
-        )
-        monitor = PerformanceMonitor(
-            window_size_minutes=settings.windows.window_minutes,
-            model_updater=updater,
-            database_url=self.database_url,
-            settings=settings,
-        )
-        return monitor, updater
-
-    def make(self) -> None:
-        """Create the directory, readable by its owner alone. Raises ``ConfigError``."""
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                "data directory", str(self.path), f"cannot be made: {error.strerror}"
-            ) from error
+        return (self.path / LOG_FILE).exists()
 
     def announce(self, url: str) -> None:
         """Write down at which address this process serves the directory."""

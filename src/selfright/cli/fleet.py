@@ -94,8 +94,10 @@ class Fleet(Protocol):
 class LocalFleet:
     """The fleet of a directory that nobody serves, opened for the length of a command."""
 
-    def __init__(self, directory: DataDirectory, settings: Settings) -> None:
-        self.monitor, self.updater = directory.open(settings)
+    def __init__(self, settings: Settings) -> None:
+        from selfright.server.serve import open_faces
+
+        self.monitor, self.updater = open_faces(settings)
 
     def health(self) -> dict[str, Any]:
         """See ``Fleet``."""
@@ -218,7 +220,7 @@ def _local(settings: Settings, *, create: bool) -> Fleet:
             "with `selfright serve` or `selfright import FILE`",
         )
     try:
-        return LocalFleet(directory, settings)
+        return LocalFleet(settings)
     except DataDirectoryLockedError:
         url = directory.service_url()
         if url is None:

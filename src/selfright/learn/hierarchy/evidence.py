@@ -1,0 +1,252 @@
+"""Names and cells together: samples in by name, belief out.
+
+What is said of the bytes of a state holds here: for ``bayesian``, and below the caps,
+they are a function of the multiset of the samples alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from selfright.learn.hierarchy.belief import Belief, ShrunkBelief, SteppedBelief
+from selfright.learn.hierarchy.cells import Cells, State, SumCells
+from selfright.learn.hierarchy.discount import DiscountCells
+from selfright.learn.hierarchy.gradient import GradientCells, steps
+from selfright.learn.hierarchy.histogram import Bins
+from selfright.learn.hierarchy.names import OTHER, Names
+from selfright.learn.hierarchy.residuals import Residuals
+from selfright.learn.hierarchy.shrinkage import Prior
+from selfright.learn.hierarchy.window import WindowCells
+from selfright.learn.samples import Samples
+from selfright.learn.settings import LearnSettings
+from selfright.learn.strategy import UpdateStrategy
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What tells the evidence of one model from that of another.
+
+    Attributes
+    ----------
+    low, high
+        Range of the targets; None: any.
+    bins
+        Where targets are counted for intervals; None: no intervals.
+    """
+
+    prior: Prior
+    max_arms: int
+    max_groups: int
+    low: float | None = None
+    high: float | None = None
+    bins: Bins | None = None
+
+
+class Evidence:
+    """All that one model has learnt and not forgotten."""
+
+    def __init__(self, design: Design, strategy: UpdateStrategy, settings: LearnSettings) -> None:
+        self.design, self.strategy, self.settings = design, strategy, settings
+        self.arms = Names(design.max_arms)
+        self.groups = Names(design.max_groups)
+        self.cells = _cells(design, strategy, settings)
+        # Some cell was told to give back more than it had: the samples are still to come.
+        self.owing = False
+        self._belief: Belief | None = None
+        self._residuals: Residuals | None = None
+        # What a learner has derived from the belief; void with it.
+        self.memo: dict[tuple[tuple[str, ...], str | None], Floats] = {}
+
+    @property
+    def update_count(self) -> int:
+        """Samples the belief rests on: learnt, less taken back or pushed out of a window."""
+        return int(self.cells.counts().sum())
+
+    def update(self, samples: Samples) -> None:
+        """Learn samples in their order. Raises ``ValueError`` for a target out of range."""
+        if not len(samples):
+            return
+        self._check(samples.y)
+        self._changed()
+        if len(samples) == 1:
+            row = self.arms.index.get(samples.arm[0], -1)
+            col = self.groups.index.get(samples.group[0], -1)
+            if row >= 0 and col >= 0:
+                weight = float(samples.weight[0])
+                self.cells.add_one(row, col, float(samples.y[0]), weight)
+                if weight < 0 or self.owing:
+                    self._compact_after(np.array([row]), np.array([col]))
+                return
+        rows, cols = self._places(samples.arm, samples.group)
+        self.cells.add(rows, cols, samples.y, samples.weight)
+        if self.owing or (samples.weight < 0).any():
+            self._compact_after(rows, cols)
+
+    def belief(self) -> Belief:
+        """Return what is believed now; valid until the next update."""
+        if self._belief is None:
+            if isinstance(self.cells, SumCells):
+                arms = self.arms.order()
+                if OTHER in self.arms.index:
+                    arms = arms[:-1]
+                self._belief = ShrunkBelief(
+                    self.cells, arms, self.groups.order(), self.design.prior, owing=self.owing
+                )
+            else:
+                assert isinstance(self.cells, GradientCells)
+                self._belief = SteppedBelief(self.cells)
+        return self._belief
+
+    def interval(self, row: int, col: int) -> tuple[float, float, float]:
+        """Return mean and ends of the interval for an arm in a group; -1: never seen."""
+        belief = self.belief()
+        if isinstance(belief, SteppedBelief):
+            return belief.interval(row, col)
+        if self._residuals is None:
+            assert isinstance(self.cells, SumCells)
+            assert isinstance(belief, ShrunkBelief)
+            assert self.cells.histogram is not None
+            self._residuals = Residuals(
+                self.cells.histogram,
+                belief,
+                self.arms.order(),
+                self.groups.order(),
+                self.settings.coverage,
+            )
+        return self._residuals.interval(row, col)
+
+    def forget(self, arms: Iterable[str], groups: Iterable[str | None]) -> None:
+        """Set aside all evidence of these arms and of these groups."""
+        rows = self.arms.find_all([name for name in arms if name in self.arms.index])
+        cols = self.groups.find_all([name for name in groups if name in self.groups.index])
+        self._changed()
+        self.cells.clear(rows, cols)
+        self._compact()
+
+    def take_in(self, later: Evidence) -> None:
+        """Add the evidence of ``later``; ``ValueError`` if it was learnt in another way."""
+        if (self.design, self.strategy, self.settings) != (
+            later.design, later.strategy, later.settings,
+        ):  # fmt: skip
+            raise ValueError("only models of one type, strategy and settings can be merged")
+        self._changed()
+        rows, cols = self._places(later.arms.names, later.groups.names)
+        # The merged cells were made by the same strategy, so they are of the same class.
+        self.cells.take_in(later.cells, rows, cols)
+        self.owing = bool(self.cells.counts().min() < 0.0)
+        self._compact()
+
+    def copy(self) -> Self:
+        """Return evidence that learns apart from this."""
+        other = type(self)(self.design, self.strategy, self.settings)
+        other.arms, other.groups = self.arms.copy(), self.groups.copy()
+        other.cells, other.owing = self.cells.copy(), self.owing
+        return other
+
+    def to_state(self) -> State:
+        """Return everything as arrays and JSON-able values, in canonical order."""
+        rows, cols = self.arms.order(), self.groups.order()
+        return {
+            "format": _FORMAT,
+            "arms": [self.arms.names[i] for i in rows.tolist()],
+            "groups": [self.groups.names[i] for i in cols.tolist()],
+            **self.cells.to_state(rows, cols),
+        }
+
+    def load(self, state: State) -> None:
+        """Take over what ``to_state`` returned; raise ``ValueError`` where it cannot be."""
+        if state.get("format") != _FORMAT:
+            raise ValueError(f"format {state.get('format')!r} is not {_FORMAT}")
+        arms, groups = _names(state, "arms"), _names(state, "groups")
+        if None in arms:
+            raise ValueError("an arm has no name")
+        if self.arms.admit(arms) is not None or self.groups.admit(groups) is not None:
+            raise ValueError("there are more names than the settings allow")
+        self.cells.load(state, len(arms), len(groups))
+        self.owing = bool(self.cells.counts().min() < 0.0)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._belief = self._residuals = None
+        self.memo.clear()
+
+    def _check(self, y: Floats) -> None:
+        low, high = self.design.low, self.design.high
+        if low is not None and high is not None and not (y.min() >= low and y.max() <= high):
+            raise ValueError(f"targets must lie in {low:g}..{high:g}")
+
+    def _places(
+        self, arms: Iterable[str | None], groups: Iterable[str | None]
+    ) -> tuple[Ints, Ints]:
+        """Return the indices of names, made where there were none."""
+        arms, groups = [*arms], [*groups]
+        rows, cols = self.arms.find_all(arms), self.groups.find_all(groups)
+        if (len(rows) and rows.min() < 0) or (len(cols) and cols.min() < 0):
+            self._admit(arms, groups)
+            rows, cols = self.arms.find_all(arms), self.groups.find_all(groups)
+        return rows, cols
+
+    def _admit(self, arms: list[str | None], groups: list[str | None]) -> None:
+        before = len(self.arms), len(self.groups)
+        rows, cols = self.arms.admit(arms), self.groups.admit(groups)
+        if rows is None and cols is None:
+            self.cells.grow(len(self.arms), len(self.groups))
+            return
+        rows = np.arange(before[0]) if rows is None else rows
+        cols = np.arange(before[1]) if cols is None else cols
+        self.cells.remap(rows, cols, len(self.arms), len(self.groups))
+
+    def _compact_after(self, rows: Ints, cols: Ints) -> None:
+        """Drop names that hold nothing after samples of these cells were taken back."""
+        counts = self.cells.counts()
+        touched = counts[rows, cols]
+        if self.owing or touched.min() < 0.0:
+            self.owing = bool(counts.min() < 0.0)
+        if not (touched != 0.0).all():
+            self._compact()
+
+    def _compact(self) -> None:
+        """Drop arms and groups that hold nothing.
+
+        So a sample taken back leaves no trace, and sums over arms run over the same
+        numbers in a model that was saved and loaded.
+        """
+        used = self.cells.used()[: len(self.arms), : len(self.groups)]
+        of_arm, of_group = used.any(axis=1), used.any(axis=0)
+        if of_arm.all() and of_group.all():
+            return
+        moved_rows = self.arms.keep(np.flatnonzero(of_arm))
+        moved_cols = self.groups.keep(np.flatnonzero(of_group))
+        self.cells.remap(moved_rows, moved_cols, len(self.arms), len(self.groups))
+
+
+def _cells(design: Design, strategy: UpdateStrategy, settings: LearnSettings) -> Cells:
+    match strategy:
+        case UpdateStrategy.BAYESIAN:
+            return SumCells(design.bins)
+        case UpdateStrategy.MOVING_AVERAGE:
+            return WindowCells(design.bins, settings.window)
+        case UpdateStrategy.EXPONENTIAL:
+            return DiscountCells(design.bins, settings.discount)
+        case UpdateStrategy.GRADIENT:
+            how = steps(design.prior, settings.step, settings.coverage)
+            return GradientCells(design.prior, how)
+
+
+def _names(state: State, key: str) -> list[str | None]:
+    names = state.get(key)
+    if not isinstance(names, list) or not all(n is None or isinstance(n, str) for n in names):
+        raise ValueError(f"{key} must be a list of names")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{key} holds a name twice")
+    return names

@@ -1,0 +1,145 @@
+"""Names to dense indices, capped so that the outcome does not depend on who came first.
+
+Beyond the cap the names with the smallest hashes stay and all others share one index,
+``_other``. A name is kept or pooled by what it is, not by when it was seen, so two halves
+of a stream, merged, pool the same names as the whole stream would. The price: a newcomer
+with a small hash can push a known name into the pool. It is paid only above the cap.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+# Hash, text, name: the second breaks ties of the first, the third is never compared.
+_Rank: TypeAlias = tuple[int, str, str | None]
+
+OTHER: Final = "_other"
+UNSEEN: Final = -1
+# Sort first and last whatever the hash: no group at all is never pooled, the pool is last.
+_NONE_RANK: Final = -1
+_OTHER_RANK: Final = 1 << 64
+
+
+class Names:
+    """Dense indices of the names in use, and their canonical order.
+
+    Indices follow the order of arrival; ``order`` lists them by hash, which is the same
+    for the same set of names. O(1) to find a name, O(limit) to add one.
+
+    Parameters
+    ----------
+    limit
+        Names beside ``_other`` and None that get an index of their own.
+    """
+
+    __slots__ = ("_order", "_ranked", "index", "limit", "names")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.names: list[str | None] = []
+        self.index: dict[str | None, int] = {}
+        self._ranked: list[_Rank] = []
+        self._order: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, name: str | None) -> int:
+        """Return the index of ``name``: its own, its pool's, or ``UNSEEN``."""
+        found = self.index.get(name)
+        if found is not None:
+            return found
+        pool = self.index.get(OTHER)
+        return UNSEEN if pool is None or self._fits(_rank(name)) else pool
+
+    def find_all(self, names: Iterable[str | None]) -> Ints:
+        """Return the indices of ``names``, int64[n], ``UNSEEN`` where there is none."""
+        listed = names if isinstance(names, list) else [*names]
+        get = self.index.get
+        found = [get(name, UNSEEN) for name in listed]
+        if OTHER in self.index and UNSEEN in found:
+            found = [self.find(name) for name in listed]
+        return np.array(found, dtype=np.int64)
+
+    def admit(self, names: Iterable[str | None]) -> Ints | None:
+        """Take up those of ``names`` that have no index.
+
+        Returns
+        -------
+        None if all known indices stay as they are, else for each old index the new one;
+        several may fall together in the pool.
+        """
+        fresh = [name for name in dict.fromkeys(names) if name not in self.index]
+        if sum(name is not None and name != OTHER for name in fresh) <= self._room():
+            for name in fresh:
+                self._append(name)
+            return None
+        ranked = [_rank(name) for name in fresh]
+        if OTHER in self.index:
+            ranked = [rank for rank in ranked if self._fits(rank)]
+        return self._rebuild(ranked) if ranked else None
+
+    def keep(self, kept: Ints) -> Ints:
+        """Drop all but the indices ``kept``; return the new index of each old one or -1."""
+        moved = np.full(len(self.names), UNSEEN, dtype=np.int64)
+        moved[kept] = np.arange(len(kept))
+        stay = [self.names[i] for i in kept.tolist()]
+        wanted = set(stay)
+        self._reset(stay, [rank for rank in self._ranked if rank[2] in wanted])
+        return moved
+
+    def order(self) -> Ints:
+        """Return the indices sorted by the hash of their names; ``_other`` is the last."""
+        if self._order is None:
+            self._order = np.array([self.index[rank[2]] for rank in self._ranked], dtype=np.int64)
+        return self._order
+
+    def copy(self) -> Names:
+        """Return names that can grow apart from these."""
+        other = Names(self.limit)
+        other.names, other.index = self.names.copy(), self.index.copy()
+        other._ranked, other._order = self._ranked.copy(), self._order
+        return other
+
+    def _room(self) -> int:
+        return self.limit - len(self.names) + (None in self.index) + (OTHER in self.index)
+
+    def _fits(self, rank: _Rank) -> bool:
+        """Return whether a name stays out of the pool that there is."""
+        return self._room() > 0 or rank < self._ranked[-2]
+
+    def _append(self, name: str | None) -> None:
+        self.index[name] = len(self.names)
+        self.names.append(name)
+        insort(self._ranked, _rank(name))
+        self._order = None
+
+    def _reset(self, names: list[str | None], ranked: list[_Rank]) -> None:
+        self.names, self._ranked, self._order = names, ranked, None
+        self.index = {name: i for i, name in enumerate(names)}
+
+    def _rebuild(self, fresh: list[_Rank]) -> Ints:
+        before = self.names
+        ranked = sorted(rank for rank in [*self._ranked, *fresh] if rank[2] != OTHER)
+        ranked = ranked[: self.limit + (ranked[0][2] is None)]
+        stay = {rank[2] for rank in ranked}
+        names = [name for name in [*before, *(rank[2] for rank in fresh)] if name in stay]
+        self._reset([*names, OTHER], [*ranked, _rank(OTHER)])
+        pool = self.index[OTHER]
+        return np.array([self.index.get(name, pool) for name in before], dtype=np.int64)
+
+
+def _rank(name: str | None) -> _Rank:
+    if name is None:
+        return _NONE_RANK, "", None
+    if name == OTHER:
+        return _OTHER_RANK, name, name
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big"), name, name

@@ -1,0 +1,152 @@
+"""Intervals from where past targets fell around what is believed: residual quantiles.
+
+No shape is assumed. The residuals of an arm are read from its histograms, each cell's
+around its own mean. Those of the arm's other groups count for at most ``_BORROWED``
+samples and the fleet's for ``_FLEET``, so a young cell has an interval at once and an
+old one its own. The uncertainty of the mean itself is added in quadrature.
+
+In the manner of conformal prediction the quantiles are those of n residuals and one more
+to come. Residuals are around the mean as it is believed now, so that coverage is
+approximate; it is measured, also after drift and under heavy tails.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import sqrt
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from selfright.learn.hierarchy.belief import ShrunkBelief
+from selfright.learn.hierarchy.histogram import Histogram
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_BORROWED: Final = 40.0
+_FLEET: Final = 10.0
+# An arm with more samples than this in a group needs no fleet.
+_ENOUGH: Final = 500.0
+# Arms whose residuals stand for the fleet's, what each may count for, and what the
+# expectation counts for that residuals are about normal.
+_FLEET_ARMS: Final = 32
+_FLEET_ARM_WEIGHT: Final = 50.0
+_EXPECTED_WEIGHT: Final = 20.0
+# Points that stand for a distribution.
+_POINTS: Final = (np.arange(100) + 0.5) / 100
+# Where in its bin a target is thought to lie, in widths: on the centre if scores tend to
+# lie there, else anywhere.
+_ON_CENTRE: Final = np.zeros(1)
+_ANYWHERE: Final = np.array([-0.375, -0.125, 0.125, 0.375])
+# The logistic distribution function follows the normal one within .01 at this scale.
+_LOGISTIC: Final = 1.0 / 1.702
+# Of a normal distribution: what an error of the mean adds to an interval of 90 %.
+_REACH: Final = 1.645
+
+
+class Residuals:
+    """Residual quantiles of arms in groups; a view, like the belief it belongs to.
+
+    Parameters
+    ----------
+    arms, groups
+        Their indices in canonical order.
+    coverage
+        Nominal coverage of the intervals.
+    """
+
+    def __init__(
+        self,
+        histogram: Histogram,
+        belief: ShrunkBelief,
+        arms: Ints,
+        groups: Ints,
+        coverage: float,
+    ) -> None:
+        self._histogram, self._belief = histogram, belief
+        self._arms, self._groups = arms[:_FLEET_ARMS], groups
+        self._missed = (1.0 - coverage) / 2
+
+    def interval(self, row: int, col: int) -> tuple[float, float, float]:
+        """Return mean, lower and upper end for an arm in a group; -1: never seen."""
+        mean, var, noise = (
+            float(x[0]) for x in self._belief.of_pairs(np.array([row]), np.array([col]))
+        )
+        cols, off, weight = self._of_arms(np.array([row]))
+        mine = cols == col
+        own, borrowed = float(weight[mine].sum()), float(weight[~mine].sum())
+        if borrowed > _BORROWED:
+            weight = np.where(mine, weight, weight * (_BORROWED / borrowed))
+        if own < _ENOUGH:
+            off = np.append(off, self._of_fleet * sqrt(noise))
+            weight = np.append(weight, np.full(len(_POINTS), _FLEET / len(_POINTS)))
+        n = own + min(borrowed, _BORROWED) + _FLEET
+        outside = max(0.0, self._missed * (n + 1.0) - 0.5) / n
+        ends = np.array([outside, 1.0 - outside])
+        if self._histogram.bins.atoms:
+            low, high = crossed(off, weight, ends)
+            half = self._histogram.bins.width / 2
+        else:
+            low, high = quantiles(off, weight, ends)
+            half = 0.0
+        below, above = max(0.0, half - low), max(0.0, half + high)
+        spread = _REACH * sqrt(var)
+        return mean, mean - sqrt(below**2 + spread**2), mean + sqrt(above**2 + spread**2)
+
+    @cached_property
+    def _of_fleet(self) -> Floats:
+        """Residuals of the fleet in units of each arm's noise, as points of equal weight."""
+        _, off, weight, arm, noise = self._standing(self._arms)
+        total = np.bincount(arm, weight, len(self._arms)) if len(arm) else np.ones(1)
+        scale = np.minimum(1.0, _FLEET_ARM_WEIGHT / np.maximum(total, 1.0))
+        normal = np.log(_POINTS / (1.0 - _POINTS)) * _LOGISTIC
+        return quantiles(
+            np.append(off / np.sqrt(noise), normal),
+            np.append(weight * scale[arm], np.full(len(normal), _EXPECTED_WEIGHT / len(normal))),
+            _POINTS,
+        )
+
+    def _of_arms(self, rows: Ints) -> tuple[Ints, Floats, Floats]:
+        return self._standing(rows)[:3]
+
+    def _standing(self, rows: Ints) -> tuple[Ints, Floats, Floats, Ints, Floats]:
+        """Return group, residual, weight, position of the arm and noise per point."""
+        cell, centre, count = self._histogram.of_cells(rows, self._groups)
+        cells, which = np.unique(cell, return_inverse=True)
+        arm, place = np.divmod(cells, max(1, len(self._groups)))
+        cols = self._groups[place]
+        mean, _, noise = self._belief.of_pairs(rows[arm], cols)
+        bins = self._histogram.bins
+        inside = _ON_CENTRE if bins.atoms else _ANYWHERE
+        off = (centre - mean[which])[:, None] + bins.width * inside
+        spread = len(inside)
+        return (
+            np.repeat(cols[which], spread),
+            off.ravel(),
+            np.repeat(count / spread, spread),
+            np.repeat(arm[which], spread),
+            np.repeat(noise[which], spread),
+        )
+
+
+def quantiles(values: Floats, weight: Floats, levels: Floats) -> Floats:
+    """Return weighted quantiles, interpolated between the midpoints of the weights."""
+    order = np.argsort(values, kind="stable")
+    ordered = weight[order]
+    below = np.cumsum(ordered) - ordered / 2
+    found: Floats = np.interp(levels * float(ordered.sum()), below, values[order])
+    return found
+
+
+def crossed(values: Floats, weight: Floats, levels: Floats) -> Floats:
+    """Return weighted quantiles that are values themselves: the first to reach the level.
+
+    Where many scores are equal, an interpolated quantile may lie just inside of them.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weight[order])
+    place = np.searchsorted(reached, levels * reached[-1])
+    found: Floats = values[order][np.minimum(place, len(values) - 1)]
+    return found

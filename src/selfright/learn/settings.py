@@ -1,0 +1,121 @@
+"""Every constant of the models, in one frozen object, each with its reason.
+
+The values were chosen on synthetic fleets (2 to 80 arms, 1 to 40 groups, success rates
+from 5 to 99 %, agents alike and agents far apart), never on the data they are judged by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from selfright.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LearnSettings:
+    """How the models believe, explore and forget.
+
+    Parameters
+    ----------
+    thompson_variance
+        The posterior variance is multiplied by this before a choice is drawn. 1 is the
+        textbook's Thompson sampling, which explores for a horizon without end; a
+        quarter loses less over 10,000 decisions in all synthetic fleets but the
+        smallest, and still finds the best arm.
+    grid_points
+        Cells in which the probability of being the best is integrated.
+    floor
+        Probability that is spread evenly over all candidates. It keeps every arm
+        re-adoptable and every logged propensity positive; .002 costs .0004 of reward
+        where a random arm is worth .2 less than the best.
+    arm_sd, arm_sd_weight
+        How far arms are expected to lie apart in reward before anything is known, and
+        for how many arms this expectation counts.
+    cell_sd, cell_sd_weight
+        The same for an arm's groups around the arm's own mean, in cells.
+    log_arm_sd, log_cell_sd, log_noise_sd
+        The same, and the noise within a cell, for log-latencies: agents differ by a
+        factor of e, runs of one agent by half of it.
+    quality_noise_sd
+        Noise expected within a cell of quality scores.
+    noise_weight, arm_noise_weight
+        For how many samples the expected noise counts as that of the fleet, and the
+        fleet's as that of an arm.
+    additive_weight
+        Samples that pull an arm's and a group's first estimate towards the level.
+    refinements
+        Steps by which the spreads are learnt from the evidence. The second step halves
+        the worst losses against one; four gain nothing more.
+    learnt_from
+        Arms from which level, difficulty of groups and spreads are learnt; of more,
+        those with the smallest hashes. It bounds the cost in a fleet of thousands.
+    max_arms, max_groups, max_parameter_sets
+        Caps; what lies beyond is pooled as ``_other``. Which names stay is decided by
+        their hash, so that it does not depend on the order of arrival.
+    window
+        ``moving_average``: samples kept per cell.
+    discount
+        ``exponential``: what is left of a cell's evidence at each of its samples;
+        .99 is worth the last hundred.
+    step
+        ``gradient``: smallest step towards a sample; .02 is worth the last hundred.
+    coverage
+        Nominal coverage of the intervals of quality and latency.
+
+    Raises
+    ------
+    ConfigError
+        If a number is not finite or outside its range.
+    """
+
+    thompson_variance: float = 0.25
+    grid_points: int = 48
+    floor: float = 0.002
+    arm_sd: float = 0.15
+    arm_sd_weight: float = 4.0
+    cell_sd: float = 0.1
+    cell_sd_weight: float = 20.0
+    log_arm_sd: float = 1.0
+    log_cell_sd: float = 0.3
+    log_noise_sd: float = 0.5
+    quality_noise_sd: float = 0.2
+    noise_weight: float = 50.0
+    arm_noise_weight: float = 10.0
+    additive_weight: float = 5.0
+    refinements: int = 2
+    learnt_from: int = 256
+    max_arms: int = 10_000
+    max_groups: int = 64
+    max_parameter_sets: int = 256
+    window: int = 100
+    discount: float = 0.99
+    step: float = 0.02
+    coverage: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise ConfigError(f"learn.{name}", value, "must be a finite number above 0")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ConfigError(f"learn.{name}", value, "must be a whole number, at least 1")
+        for name in ("discount", "step", "coverage"):
+            value = getattr(self, name)
+            if not 0.0 < value < 1.0:
+                raise ConfigError(f"learn.{name}", value, "must lie between 0 and 1")
+        if not 0.0 <= self.floor < 1.0:
+            raise ConfigError("learn.floor", self.floor, "must be at least 0 and below 1")
+
+
+_POSITIVE = (
+    "thompson_variance", "arm_sd", "arm_sd_weight", "cell_sd", "cell_sd_weight",
+    "log_arm_sd", "log_cell_sd", "log_noise_sd", "quality_noise_sd", "noise_weight",
+    "arm_noise_weight", "additive_weight",
+)  # fmt: skip
+_COUNTS = (
+    "grid_points", "refinements", "learnt_from", "max_arms", "max_groups", "max_parameter_sets",
+    "window",
+)  # fmt: skip
