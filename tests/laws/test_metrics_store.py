@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfright.events.batch import RUN_COLUMNS, OutcomeBatch, RunBatch
@@ -303,12 +303,13 @@ def agrees(metrics, rows):
 def test_a_window_equals_its_recomputation_from_the_rows(rows, now, width, size, ask_between):
     """For the fleet and every agent, at any time, for any window and batching."""
     store = MetricsStore(POLICY)
+    now_us = START + now * MINUTE + 17_000_000
     for start in range(0, len(rows), size):
         update(store, rows[start : start + size])
-        if ask_between:  # running totals must follow what comes in while they stand somewhere
-            store.snapshot(0, rows[start].ts_us)
+        if ask_between:  # running totals must follow what comes in while they stand there
+            store.snapshot(0, now_us, width)
             store.snapshot(0, rows[start].ts_us, math.inf)
-    now_us = START + now * MINUTE + 17_000_000
+            store.snapshot(0, now_us)
     floor = max((minute(row.ts_us) for row in rows), default=0) - HORIZON
     minutes = WINDOW if width is None else width
     everyone = store.snapshots(now_us, width)
@@ -329,6 +330,7 @@ def test_the_whole_past_is_that_of_all_rows(rows, size):
         agrees(metrics, within(rows, agent, START + 10**15, 10**10, 0))
 
 
+@settings(max_examples=40)  # each makes many stores
 @given(rows=histories(), extra=histories(), packed=st.booleans())
 def test_a_retraction_leaves_no_trace(rows, extra, packed):
     """Update, then retract: the same state, whatever was read in between."""
@@ -373,6 +375,7 @@ def test_how_many_are_late_does_not_depend_on_batching(rows, size):
     assert store_of(rows).late == late == store_of(rows, size).late_runs
 
 
+@settings(max_examples=40)  # each makes many stores
 @given(first=histories(40), second=histories(40), third=histories(40))
 def test_stores_merge_in_any_order_and_grouping(first, second, third):
     """Merging is associative, commutative and the same as having seen all rows."""
@@ -391,6 +394,7 @@ def test_stores_merge_in_any_order_and_grouping(first, second, third):
     assert content(left, late=False) == whole
 
 
+@settings(max_examples=40)  # each makes many stores
 @given(rows=histories(), late=st.lists(runs(minutes=3), min_size=1, max_size=5))
 def test_a_late_event_changes_nothing_but_its_count_and_the_whole_past(rows, late):
     """Older than the horizon: no window shows it, and none forgets that it came."""
@@ -409,6 +413,7 @@ def test_a_late_event_changes_nothing_but_its_count_and_the_whole_past(rows, lat
     assert whole.total_tasks - old.total_tasks == len(late)
 
 
+@settings(max_examples=40)  # each makes many stores
 @given(rows=histories(), order=st.permutations([0, 3, 7, HORIZON, HORIZON + WINDOW + 1]))
 def test_a_window_forgets_on_read_and_remembers_on_reading_earlier(rows, order):
     """Reading moves nothing but the point of view, in whatever order one reads."""
@@ -423,6 +428,7 @@ def test_a_window_forgets_on_read_and_remembers_on_reading_earlier(rows, order):
     assert content(store) == state
 
 
+@settings(max_examples=40)  # each makes many stores
 @given(rows=histories(40), more=histories(60))
 def test_a_store_goes_on_from_its_state_as_if_never_stopped(rows, more):
     """The round trip gives the same bytes, and so does everything that comes after."""

@@ -49,6 +49,7 @@ Cells = tuple[Ints, Ints, Ints, Ints]  # agents, their values, keys, their count
 
 NEVER: Final = 1 << 62  # later than any event
 _WAITING: Final = 4096  # rows that are added up together: each then costs half as much
+_OPEN: Final = 10  # minutes before now that are not packed: few rows come later than that
 _MOST_BYTES: Final = 512  # more than a row adds to a packed minute
 _RETIRED: Final = 256  # minutes that wait to be added up: together it is far cheaper
 _WORTH_PACKING: Final = 64  # cells and marks from which on packing saves more than it costs
@@ -395,26 +396,27 @@ class Ledger:
             self.older()
 
     def _pack(self) -> None:
-        """Pack what the window left behind, and keep that within its share of memory."""
+        """Pack what is hardly written to any more; bound what lies behind the window."""
         if self.clock is None:
             return
-        edge = self.clock - self.policy.window_minutes
-        for number in [number for number in self._hot if number < edge]:
+        for number in [number for number in self._hot if number < self.clock - _OPEN]:
             self._hot.discard(number)
             if self.minutes[number].weight() >= _WORTH_PACKING:
                 self._archive[number] = self.minutes[number].pack()
+        edge = self.clock - self.policy.window_minutes
         share = self.policy.archive_mb << 20
-        size = sum(self._archive.values())
-        if size + self._waiting * _MOST_BYTES > share and self._waiting:
+        behind = sorted(number for number in self._archive if number < edge)
+        size = sum(self._archive[number] for number in behind)
+        if self._waiting and size + self._waiting * _MOST_BYTES > share:
             self.flush()  # what goes must not depend on which rows happen to wait
             self._pack()
-        elif size > share:
-            for number in sorted(self._archive):
-                size -= self._archive[number]
-                if size <= share:
-                    self._forget_before(min(self.minutes), number + 1)
-                    self.floor = number + 1
-                    break
+            return
+        for number in behind:
+            if size <= share:
+                break
+            size -= self._archive[number]
+            self._forget_before(min(self.minutes), number + 1)
+            self.floor = number + 1
 
 
 class _Batch(NamedTuple):

@@ -2,9 +2,9 @@
 
 What comes in is kept as it comes and added up when it has doubled or when somebody
 asks: an update costs an append, and however small the batches, each row is added up a
-few times at most. A minute that is no longer written to can be *packed*: columns that
-are all zero are dropped and the others take as few bytes as their numbers need, about a
-quarter of the space.
+few times at most. A minute that is hardly written to any more can be *packed*: columns
+that are all zero are dropped and the others take as few bytes as their numbers need,
+about a quarter of the space. What comes late opens it again.
 """
 
 from __future__ import annotations

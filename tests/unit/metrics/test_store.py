@@ -97,6 +97,22 @@ def test_sums_of_ten_million_of_the_largest_scores_do_not_overflow(store, make_r
     assert 10**7 * Q32 < 2**63 // 100
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_row_is_late_one_minute_beyond_the_horizon(store, make_runs, codes, together):
+    """At the horizon it still counts in the longest window, alone or in a batch."""
+    now = NOON + 240 * MINUTE
+    runs = make_runs(4, ts_us=[now, NOON, NOON - 1, now])
+    if together:
+        store.update_runs(codes(0, 0, 0, 0), runs)
+    else:
+        for i in range(4):
+            store.update_runs(codes(0), runs.take(slice(i, i + 1)))
+    assert (store.late, store.late_runs, store.late_outcomes) == (1, 1, 0)
+    assert store.snapshot(0, now, 240).total_tasks == 3
+    assert store.snapshot(0, now, math.inf).total_tasks == 4
+    assert store.snapshot(0, now).total_tasks == 2
+
+
 def test_an_evicted_agent_cannot_go_below_nothing(store, make_runs, codes):
     """A retraction of what was forgotten is ignored; what comes after counts from 0."""
     runs = make_runs(3, ts_us=NOON)
@@ -339,8 +355,8 @@ def test_a_state_read_under_a_shorter_horizon_forgets_what_is_beyond(store, make
     assert again.snapshot(0, now, math.inf).total_tasks == 2
 
 
-def test_memory_behind_the_window_is_a_quarter_of_that_within(make_runs, codes):
-    """Packed minutes hold the same figures in far fewer bytes."""
+def test_packed_minutes_take_a_quarter_of_the_memory(make_runs, codes):
+    """And hold the same figures."""
     store = MetricsStore(MetricsPolicy(window_minutes=2, horizon_minutes=60))
     agents = np.arange(100, dtype=np.int32)
     for at in range(10):
