@@ -11,6 +11,7 @@ from selfright.events.batch import Intake
 from selfright.events.door import Door
 from selfright.events.raw import outcome_batch, run_batch
 from selfright.events.record import OperatorAct
+from selfright.log import wide_link
 from selfright.log.memory import MemoryLog
 from selfright.log.sqlite import SqliteLog
 from selfright.log.stored import pack
@@ -53,9 +54,14 @@ def drawn_intake(rng, i):
     )
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_both_kinds_of_log_make_the_same_commits(tmp_path, seed):
-    """Byte for byte, for the same appends: so a replay in memory tells what the file did."""
+@pytest.mark.parametrize("wide", [2, 5, 512])
+@pytest.mark.parametrize("seed", range(8))
+def test_both_kinds_of_log_make_the_same_commits(tmp_path, monkeypatch, seed, wide):
+    """Byte for byte, for the same appends: so a replay in memory tells what the file did.
+
+    Whether links are read whole or, being wide, piece by piece.
+    """
+    monkeypatch.setattr(wide_link, "WIDE", wide)
     rng = random.Random(seed)
     memory, path = MemoryLog(None), tmp_path / "events.db"
     file = SqliteLog(path)

@@ -92,7 +92,7 @@ class Arrivals:
         link = self._book.find_named(run_id)
         wins, loser = contest(new, held, link.lost if link else ())
         if loser is not None:
-            link = link or self._book.open(run_key(run_id), run_id)
+            link = link or self._book.open(run_key(run_id), run_id, 0)
             link.lost = [*link.lost, loser][-MAX_HIDDEN:]
             self._book.link_changed(link)
         return wins

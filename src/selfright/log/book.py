@@ -42,12 +42,32 @@ class Book(Protocol):
         """Return the offset of an act."""
         ...
 
-    def find(self, key: str) -> Link | None:
-        """Return the link under ``key``."""
+    def find(self, key: str, ts_us: int) -> Link | None:
+        """Return the link under ``key``, with all that concerns ``ts_us``.
+
+        That is: the last run not after it, the first one behind, and the outcomes of the
+        former. Of a task that thousands of runs bear, the rest may be missing.
+        """
         ...
 
-    def open(self, key: str, run_id: str | None) -> Link:
-        """Return the link under ``key``, a new one about ``run_id`` if there is none."""
+    def open(self, key: str, run_id: str | None, ts_us: int) -> Link:
+        """Return that link, a new one about ``run_id`` if there is none.
+
+        Outcomes with an id of their own may be missing where there is no run, for there
+        they concern no other outcome.
+        """
+        ...
+
+    def holds(self, link: Link, entry: Entry) -> bool:
+        """Return whether an outcome of the content of ``entry``, without id, is there."""
+        ...
+
+    def find_shown(self, row: Row, offset: int) -> tuple[Link | None, Entry | None]:
+        """Return the link of an outcome, and the outcome if it is shown at ``offset``."""
+        ...
+
+    def held(self, card: Card) -> tuple[Link, Entry] | None:
+        """Return the outcome that a card is about, and its link."""
         ...
 
     def find_named(self, run_id: str) -> Link | None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from selfright.log.identity import CONTENT, OUTCOME_ID, RUN_ID, RUN_TS
-from selfright.log.link import outcome_link_key, run_key, task_key, task_of
+from selfright.log.link import run_key, task_key, task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from selfright.events.batch import Commit
     from selfright.log.book import Book
     from selfright.log.identity import Row
@@ -44,14 +46,15 @@ def unpin(book: Book, run_id: str, cut: int) -> None:
 
 def _forget_runs(book: Book, commit: Commit, cut: int) -> None:
     runs = commit.runs
-    ids, tasks, offsets = runs.run_id, runs.task_id, runs.seq.tolist()
+    ids, tasks = runs.run_id, runs.task_id
+    times, offsets = runs.ts_us.tolist(), runs.seq.tolist()
     named = set(book.awaited(ids))
     tangled = list(named)
     if tasks.count(None) != len(tasks):
         for i, task_id in enumerate(tasks):
             if task_id is None or i in named:
                 continue
-            link = book.find(task_key(runs.agent_name[i], task_id))
+            link = book.find(task_key(runs.agent_name[i], task_id), times[i])
             if link is None:
                 continue
             # Nearly every task has one run, whose outcomes came soon after it.
@@ -71,12 +74,10 @@ def _forget_runs(book: Book, commit: Commit, cut: int) -> None:
 def _release(book: Book, run: Row, cut: int) -> bool:
     """Take a run out of its links; return False if outcomes from ``cut`` on pin it."""
     named, key = book.find_named(run[RUN_ID]), task_of(run)
-    link = None if key is None else book.find(key)
-    joined: list[Entry] = list(named.entries) if named is not None else []
-    if link is not None:
-        joined += link.within(run[RUN_TS], run[RUN_ID])
-    if any(entry.shown and entry.at >= cut for entry in joined):
-        named = named or book.open(run_key(run[RUN_ID]), run[RUN_ID])
+    link = None if key is None else book.find(key, run[RUN_TS])
+    joined = [] if link is None else list(link.within(run[RUN_TS], run[RUN_ID]))
+    if any(e.shown and e.at >= cut for e in (*joined, *(named.entries if named else ()))):
+        named = named or book.open(run_key(run[RUN_ID]), run[RUN_ID], 0)
         if named.pinned is None:
             named.pinned = run
             book.link_changed(named)
@@ -84,28 +85,38 @@ def _release(book: Book, run: Row, cut: int) -> bool:
     if named is not None:
         book.close(named)
     if link is not None:
+        for entry in joined:
+            if not entry.shown:
+                _drop(book, link, entry)
         book.drop_run(link, run[RUN_TS], run[RUN_ID])
         _tidy(book, link)
     return True
 
 
 def _forget_outcome(book: Book, offset: int, row: Row, cut: int) -> None:
-    key, _ = outcome_link_key(row)
-    link = book.find(key)
-    entry = None if link is None else link.find(row, offset)
-    if row[OUTCOME_ID] is not None and (link is None or entry is not None):
+    link, entry = book.find_shown(row, offset)
+    if row[OUTCOME_ID] is not None:
         card = book.card(row[OUTCOME_ID])
-        if card is not None and card.home == key:
+        held = None if card is None else book.held(card)
+        if held is None or held[1] is entry:
             book.place_card(row[OUTCOME_ID], None)
     if link is None or entry is None:
         return  # it went with its run, was superseded, or was only shown anew here
-    _drop(book, link, entry)
+    run = row[CONTENT]
     # What lost to it has no row of its own that would take it along later.
-    for older in link.hidden_until(entry.ts_us):
-        _drop(book, link, older)
+    for older in _siblings(link, run):
+        if not older.shown and older.ts_us <= entry.ts_us:
+            _drop(book, link, older)
+    _drop(book, link, entry)
     _tidy(book, link)
-    if row[CONTENT] is not None:
-        unpin(book, row[CONTENT][RUN_ID], cut)
+    if run is not None:
+        unpin(book, run[RUN_ID], cut)
+
+
+def _siblings(link: Link, run: Row | None) -> Sequence[Entry]:
+    if link.run_id is not None:
+        return list(link.entries)
+    return link.unmatched() if run is None else link.within(run[RUN_TS], run[RUN_ID])
 
 
 def _drop(book: Book, link: Link, entry: Entry) -> None:

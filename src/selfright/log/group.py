@@ -115,7 +115,7 @@ class Groups:
         for group, position in groups.items():
             self._settle_group(group, position, group in soiled)
         for link in self._left:
-            if link.is_empty() and self._book.find(link.key) is link:
+            if self._book.find(link.key, 0) is link and link.is_empty():
                 self._book.close(link)
 
     def _settle_new(self, groups: dict[Group, int]) -> None:
@@ -144,14 +144,15 @@ class Groups:
     def _is_alone(self, entry: Entry, link: Link, run_id: str | None) -> bool:
         if run_id is None:
             # Without a run nothing is primary among others, and an id is its own slot.
-            return len(link.entries) == 1 or self.row(entry)[OUTCOME_ID] is not None
+            return len(link.entries) == 1 or entry.has_id
         if len(link.entries) > 1:
             return False
         if link.run_id is None:
             other = self._book.find_named(run_id)
         else:
-            key = task_of(self._arrivals.rows_of([run_id])[run_id])
-            other = None if key is None else self._book.find(key)
+            run = self._arrivals.rows_of([run_id])[run_id]
+            key = task_of(run)
+            other = None if key is None else self._book.find(key, run[RUN_TS])
         return other is None or not other.entries
 
     def _members(self, group: Group) -> list[tuple[Entry, Link]]:
@@ -162,7 +163,7 @@ class Groups:
         members: list[tuple[Entry, Link]] = []
         run = self._arrivals.rows_of([group])[group]
         key = task_of(run)
-        link = None if key is None else self._book.find(key)
+        link = None if key is None else self._book.find(key, run[RUN_TS])
         if link is not None:
             members += [(entry, link) for entry in link.within(run[RUN_TS], group)]
         named = self._book.find_named(group)

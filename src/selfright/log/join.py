@@ -33,7 +33,6 @@ from selfright.log.link import (
     MAX_HIDDEN,
     Card,
     Entry,
-    Link,
     outcome_key,
     outcome_link_key,
     task_key,
@@ -129,9 +128,10 @@ class _Step:
             named.pinned = None  # it has a row of its own again
             self.book.link_changed(named)
         stays = was == now and old[RUN_TS] == new[RUN_TS]
-        link = None if was is None else self.book.find(was)
-        if link is not None:
+        link = None if was is None else self.book.find(was, old[RUN_TS])
+        if link is not None and was is not None:
             if not stays:
+                self.book.find(was, old[RUN_TS] - 1)  # the run before takes its outcomes over
                 self.book.drop_run(link, old[RUN_TS], run_id)
                 self.groups.left(link)
             self.groups.soil(link.within(old[RUN_TS], run_id), link, position)
@@ -145,15 +145,12 @@ class _Step:
         book, new = self.book, self.groups.new
         for j, row in enumerate(self.intake.outcomes.rows()):
             key, named = outcome_link_key(row)
-            entry = Entry(row[TS], row, index=j)
-            if row[OUTCOME_ID] is not None:
-                if not self._take_identified(entry, row, key):
-                    continue
-                link = book.open(key, named)
-            else:
-                link = book.open(key, named)
-                if link.entries and link.holds(entry.content_digest()):
-                    continue
+            entry = Entry(row[TS], row, has_id=row[OUTCOME_ID] is not None, index=j)
+            if entry.has_id and not self._take_identified(entry, row, key):
+                continue
+            link = book.open(key, named, entry.ts_us)
+            if not entry.has_id and book.holds(link, entry):
+                continue
             link.add(entry)
             book.entry_changed(link, entry)
             new.append((entry, link))
@@ -165,29 +162,27 @@ class _Step:
         if card is None:
             card = Card(outcome_key(outcome_id))
         else:
-            home, held = self._held(card)
             if digest == card.held or digest in card.lost:
                 return False
-            wins = (entry.ts_us, digest) > (held.ts_us, card.held)
+            wins = (entry.ts_us, digest) > (card.ts_us, card.held)
             # As in ``contest``: repeated, the loser would come with a later time.
-            if not (self.groups.row(held) if wins else row)[GIVEN]:
+            if not (card.given if wins else row[GIVEN]):
                 card.lost = [*card.lost, card.held if wins else digest][-MAX_HIDDEN:]
                 book.place_card(outcome_id, card)
             if not wins:
                 return False
+            found = book.held(card)
+            if found is None:
+                raise CorruptLogError(
+                    "links", None, f"outcome {outcome_id!r} is not where they say"
+                )
+            home, held = found
             if held.shown or held in self.groups.again:
                 self.groups.again.add(entry)
             self.groups.part(held, home, int(self.positions[1][entry.index]))
-        card.home, card.held = key, digest
+        card.home, card.held, card.ts_us, card.given = key, digest, entry.ts_us, row[GIVEN]
         book.place_card(outcome_id, card)
         return True
-
-    def _held(self, card: Card) -> tuple[Link, Entry]:
-        home = self.book.find(card.home)
-        for entry in home.entries if home is not None else ():
-            if home is not None and entry.content_digest() == card.held:
-                return home, entry
-        raise CorruptLogError("links", None, f"an outcome is not where {card.key!r} says")
 
     def take_acts(self) -> None:
         """Keep the acts whose id is new."""

@@ -110,6 +110,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
         Whether it counts: False while something newer stands in its place.
     run, primary, fresh
         How the log shows it.
+    has_id
+        Whether it has an ``outcome_id``.
     index
         Its row in the intake in hand, -1 once that is committed.
     digest
@@ -123,6 +125,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     run: Row | None = None
     primary: bool = True
     fresh: bool = True
+    has_id: bool = False
     index: int = -1
     digest: bytes | None = None
 
@@ -159,8 +162,8 @@ class Card(msgspec.Struct, eq=False, gc=False):
         What the card is stored under.
     home
         The key of the link that holds it.
-    held
-        Digest of the content that won.
+    held, ts_us, given
+        Digest and timestamp of the content that won; whether the time was given.
     lost
         Digests of contents that lost and would win by coming again, newest last.
     """
@@ -168,6 +171,8 @@ class Card(msgspec.Struct, eq=False, gc=False):
     key: str
     home: str = ""
     held: bytes = b""
+    ts_us: int = 0
+    given: bool = True
     lost: list[bytes] = []
 
 
@@ -208,6 +213,11 @@ class Link(msgspec.Struct, eq=False, gc=False):
             runs.append(pair)
         else:
             insort(runs, pair)
+
+    def has_run(self, ts_us: int, run_id: str) -> bool:
+        """Return whether the run is here."""
+        at = bisect_left(self.runs, (ts_us, run_id))
+        return at < len(self.runs) and self.runs[at] == (ts_us, run_id)
 
     def drop_run(self, ts_us: int, run_id: str) -> bool:
         """Forget a run of this task; return whether it was there."""
@@ -268,10 +278,15 @@ class Link(msgspec.Struct, eq=False, gc=False):
                 return entry
         return None
 
-    def hidden_until(self, ts_us: int) -> Sequence[Entry]:
-        """Return the outcomes not after ``ts_us`` that something newer superseded."""
-        until = bisect_right(self.entries, ts_us, key=_ts_us)
-        return [entry for entry in self.entries[:until] if not entry.shown]
+    def get(self, ts_us: int, digest: bytes) -> Entry | None:
+        """Return the outcome of that time and content."""
+        for i in range(bisect_left(self.entries, ts_us, key=_ts_us), len(self.entries)):
+            entry = self.entries[i]
+            if entry.ts_us != ts_us:
+                break
+            if entry.content_digest() == digest:
+                return entry
+        return None
 
     def holds(self, digest: bytes) -> bool:
         """Return whether an outcome of this content is here."""

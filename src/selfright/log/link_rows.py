@@ -20,13 +20,14 @@ CARD: Final = b"C"
 TASK_RUN: Final = b"R"
 ENTRY: Final = b"E"
 LOST: Final = b"L"
+WIDE: Final = b"W"  # the rest is elsewhere; see ``wide_link``
 PINNED: Final = b"P"
 
 _CRC_BYTES: Final = 4
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_entry = msgspec.msgpack.Decoder(tuple[int, int, bool, bytes | None]).decode
-_decode_card = msgspec.msgpack.Decoder(tuple[str, bytes, list[bytes]]).decode
+_decode_entry = msgspec.msgpack.Decoder(tuple[int, int, bool, bool, bytes | None]).decode
+_decode_card = msgspec.msgpack.Decoder(tuple[str, bytes, int, bool, list[bytes]]).decode
 
 
 def sealed(key: str, item: bytes, value: bytes) -> bytes:
@@ -56,13 +57,13 @@ def decode_number(data: bytes) -> int:
 def encode_entry(entry: Entry, *, is_own: bool) -> bytes:
     """Return an outcome as bytes, without its row if that is the event at its offset."""
     row = None if is_own else encode_row(entry.as_shown())
-    return _encode((entry.ts_us, entry.at, entry.shown, row))
+    return _encode((entry.ts_us, entry.at, entry.shown, entry.has_id, row))
 
 
 def decode_entry(data: bytes, digest: bytes) -> Entry:
     """Return the outcome of that digest, perhaps without its row."""
-    ts_us, at, shown, row = _decode_entry(data)
-    entry = Entry(ts_us, None, at, shown, digest=digest)
+    ts_us, at, shown, has_id, row = _decode_entry(data)
+    entry = Entry(ts_us, None, at, shown, has_id=has_id, digest=digest)
     if row is not None:
         entry.set_shown(decode_outcome(row))
     return entry
@@ -70,7 +71,7 @@ def decode_entry(data: bytes, digest: bytes) -> Entry:
 
 def encode_card(card: Card) -> bytes:
     """Return a card as bytes."""
-    return _encode((card.home, card.held, card.lost))
+    return _encode((card.home, card.held, card.ts_us, card.given, card.lost))
 
 
 def decode_card(key: str, data: bytes) -> Card:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from selfright.log.link import Link
+from selfright.log.identity import TS
+from selfright.log.link import Link, outcome_link_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -68,13 +69,13 @@ class MemoryBook:
         """Return the offset of an act."""
         return self._acts.get(act_id)
 
-    def find(self, key: str) -> Link | None:
-        """Return the link under ``key``."""
+    def find(self, key: str, ts_us: int) -> Link | None:
+        """Return the link under ``key``, whole."""
         link = self._links.get(key)
         return self._unfold(key, link) if isinstance(link, tuple) else link
 
-    def open(self, key: str, run_id: str | None) -> Link:
-        """Return the link under ``key``, a new one about ``run_id`` if there is none."""
+    def open(self, key: str, run_id: str | None, ts_us: int) -> Link:
+        """Return the link under ``key``, whole, a new one if there is none."""
         link = self._links.get(key)
         if isinstance(link, tuple):
             return self._unfold(key, link)
@@ -83,6 +84,21 @@ class MemoryBook:
             if run_id is not None:
                 self._named[run_id] = link
         return link
+
+    def holds(self, link: Link, entry: Entry) -> bool:
+        """Return whether an outcome of the content of ``entry`` is there."""
+        return bool(link.entries) and link.holds(entry.content_digest())
+
+    def find_shown(self, row: Row, offset: int) -> tuple[Link | None, Entry | None]:
+        """Return the link of an outcome, and the outcome if it is shown at ``offset``."""
+        link = self.find(outcome_link_key(row)[0], row[TS])
+        return link, None if link is None else link.find(row, offset)
+
+    def held(self, card: Card) -> tuple[Link, Entry] | None:
+        """Return the outcome that a card is about, and its link."""
+        link = self.find(card.home, card.ts_us)
+        entry = None if link is None else link.get(card.ts_us, card.held)
+        return None if link is None or entry is None else (link, entry)
 
     def _unfold(self, key: str, run: tuple[int, str]) -> Link:
         link = self._links[key] = Link(key, None, [run])

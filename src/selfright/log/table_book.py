@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from selfright.errors import CorruptLogError
-from selfright.log import link_rows
+from selfright.log import link_rows, wide_link
 from selfright.log.commit_rows import checked_payload
-from selfright.log.identity import NAMED_RUN, OUTCOME_ID, RUN_ID, TS
+from selfright.log.identity import NAMED_RUN, OUTCOME_ID, RUN_ID, TS, outcome_digest
 from selfright.log.link import (
     Card,
     Entry,
@@ -25,6 +25,7 @@ from selfright.log.link import (
     task_of,
 )
 from selfright.log.stored import decode_outcome, decode_run, encode_row
+from selfright.log.wide_link import WideLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,6 +61,7 @@ class TableBook:
         self._cards: dict[str, Card] = {}
         self._run_rows: dict[int, Row] = {}
         self._changed: dict[tuple[str, bytes], bytes | Entry | None] = {}
+        self._wide = WideLinks(connection, self._unsealed)
         self._own: set[Entry] = set()  # came in this append: if shown, with a row of their own
 
     def prefetch(self, keys: Iterable[str]) -> None:
@@ -74,6 +76,12 @@ class TableBook:
                 self._take(key, item, link_rows.unsealed(key, item, stored))
             except (msgspec.MsgspecError, TypeError, ValueError) as error:
                 raise self._astray(f"of {key!r}: {error}") from error
+
+    def _unsealed(self, key: str, item: bytes, stored: bytes) -> bytes:
+        try:
+            return link_rows.unsealed(key, item, stored)
+        except (TypeError, ValueError) as error:
+            raise self._astray(f"of {key!r}: {error}") from error
 
     def prefetch_for(self, intake: Intake | Commit) -> None:
         """Read what settling ``intake``, or forgetting it, will ask for: at once, not by row."""
@@ -97,13 +105,18 @@ class TableBook:
 
     def save(self) -> None:
         """Write what changed."""
+        for link in self._links.values():
+            size = len(link.runs) + len(link.entries)
+            if size > wide_link.WIDE and link.run_id is None and link not in self._wide:
+                self._widen(link)
         written, deleted = [], []
         for (key, item), value in self._changed.items():
             if value is None:
                 deleted.append((key, item))
             else:
                 if isinstance(value, Entry):
-                    is_own = value in self._own and value.shown
+                    # One that was not read since is as it was.
+                    is_own = value.row is None or (value in self._own and value.shown)
                     value = link_rows.encode_entry(value, is_own=is_own)  # noqa: PLW2901
                 written.append((key, item, link_rows.sealed(key, item, value)))
         if deleted:
@@ -173,37 +186,64 @@ class TableBook:
 
     # Links and cards
 
-    def find(self, key: str) -> Link | None:
-        """Return the link under ``key``."""
-        if key not in self._read:
-            self.prefetch([key])
-        return self._links.get(key)
+    def find(self, key: str, ts_us: int) -> Link | None:
+        """Return the link under ``key``, with all that concerns ``ts_us``."""
+        return self._piece(key, ts_us, with_ids=True)
 
-    def open(self, key: str, run_id: str | None) -> Link:
-        """Return the link under ``key``, a new one about ``run_id`` if there is none."""
-        return self.find(key) or self._new_link(key, run_id)
+    def open(self, key: str, run_id: str | None, ts_us: int) -> Link:
+        """Return that link, a new one about ``run_id`` if there is none."""
+        return self._piece(key, ts_us, with_ids=False) or self._new_link(key, run_id)
+
+    def holds(self, link: Link, entry: Entry) -> bool:
+        """Return whether an outcome of the content of ``entry``, without id, is there."""
+        if link in self._wide:
+            return self._wide.holds(link, entry.content_digest())
+        return bool(link.entries) and link.holds(entry.content_digest())
+
+    def find_shown(self, row: Row, offset: int) -> tuple[Link | None, Entry | None]:
+        """Return the link of an outcome, and the outcome if it is shown at ``offset``."""
+        link = self._piece(outcome_link_key(row)[0], row[TS], with_ids=False)
+        if link is not None and link in self._wide and row[OUTCOME_ID] is not None:
+            self._wide.read_one(link, row[TS], outcome_digest(row))
+        return link, None if link is None else link.find(row, offset)
+
+    def held(self, card: Card) -> tuple[Link, Entry] | None:
+        """Return the outcome that a card is about, and its link."""
+        link = self._piece(card.home, card.ts_us, with_ids=False)
+        if link is not None and link in self._wide:
+            self._wide.read_one(link, card.ts_us, card.held)
+        entry = None if link is None else link.get(card.ts_us, card.held)
+        return None if link is None or entry is None else (link, entry)
 
     def find_named(self, run_id: str) -> Link | None:
         """Return the link of the outcomes that name a run."""
-        return self.find(run_key(run_id))
+        return self._piece(run_key(run_id), 0, with_ids=True)
 
     def add_run(self, key: str, ts_us: int, run_id: str) -> Link | None:
         """Add a run to a task's link; return the link if outcomes are there."""
-        link = self.open(key, None)
+        link = self.find(key, ts_us) or self._new_link(key, None)
         link.add_run(ts_us, run_id)
-        self._changed[key, link_rows.TASK_RUN + run_id.encode()] = link_rows.encode_number(ts_us)
+        self._run_changed(link, ts_us, run_id, gone=False)
         return link if link.entries else None
 
     def drop_run(self, link: Link, ts_us: int, run_id: str) -> None:
         """Take a run from a task's link, if it is there."""
         if link.drop_run(ts_us, run_id):
-            self._changed[link.key, link_rows.TASK_RUN + run_id.encode()] = None
+            self._run_changed(link, ts_us, run_id, gone=True)
 
     def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
         """Learn that an outcome came, changed how it stands, or went."""
         if entry.index >= 0:
             self._own.add(entry)
-        self._changed[link.key, link_rows.ENTRY + entry.content_digest()] = None if gone else entry
+        if link in self._wide:
+            self._wide.changed(link, entry, gone=gone)
+            self._changed[wide_link.entry_item(link, entry)] = None if gone else entry
+            if not entry.has_id:
+                ts = None if gone else link_rows.encode_number(entry.ts_us)
+                self._changed[wide_link.digest_item(link, entry)] = ts
+        else:
+            item = link_rows.ENTRY + entry.content_digest()
+            self._changed[link.key, item] = None if gone else entry
 
     def link_changed(self, link: Link) -> None:
         """Learn that ``lost`` or ``pinned`` of the link changed."""
@@ -212,12 +252,15 @@ class TableBook:
         self._changed[link.key, link_rows.LOST] = link_rows.encode_digests(link.lost) or None
 
     def close(self, link: Link) -> None:
-        """Forget a link, with all that it holds."""
-        del self._links[link.key]
-        for _, run_id in link.runs:
-            self._changed[link.key, link_rows.TASK_RUN + run_id.encode()] = None
+        """Forget a link, with all that it holds; of a wide one, what was read of it."""
+        for ts_us, run_id in link.runs:
+            self._run_changed(link, ts_us, run_id, gone=True)
         for entry in link.entries:
-            self._changed[link.key, link_rows.ENTRY + entry.content_digest()] = None
+            self.entry_changed(link, entry, gone=True)
+        if link in self._wide:
+            link.runs, link.entries = [], []
+            return
+        del self._links[link.key]
         self._changed[link.key, link_rows.LOST] = None
         self._changed[link.key, link_rows.PINNED] = None
 
@@ -262,8 +305,40 @@ class TableBook:
                 self._run_rows[event[0]] = decode_run(checked_payload(event, self._path))
 
     def _best_run(self, key: str, ts_us: int) -> str | None:
-        link = self.find(key)
+        link = self._piece(key, ts_us, with_ids=False)
         return None if link is None else link.best_run(ts_us)
+
+    def _piece(self, key: str, ts_us: int, *, with_ids: bool) -> Link | None:
+        if key not in self._read:
+            self.prefetch([key])
+        link = self._links.get(key)
+        if link is not None and link in self._wide:
+            self._wide.read(link, ts_us, with_ids=with_ids)
+        return link
+
+    def _run_changed(self, link: Link, ts_us: int, run_id: str, *, gone: bool) -> None:
+        if link in self._wide:
+            item = wide_link.run_item(link, ts_us, run_id)
+            self._changed[item] = None if gone else b""
+            if gone:
+                self._wide.dropped(item)
+        else:
+            at = None if gone else link_rows.encode_number(ts_us)
+            self._changed[link.key, link_rows.TASK_RUN + run_id.encode()] = at
+
+    def _widen(self, link: Link) -> None:
+        """Move a link that has grown too long to be read whole."""
+        runs, entries = link.runs, link.entries
+        for ts_us, run_id in runs:
+            self._run_changed(link, ts_us, run_id, gone=True)
+        for entry in entries:
+            self.entry_changed(link, entry, gone=True)
+        self._changed[link.key, link_rows.WIDE] = b""
+        self._wide.add(link)
+        for ts_us, run_id in runs:
+            self._run_changed(link, ts_us, run_id, gone=False)
+        for entry in entries:
+            self.entry_changed(link, entry)
 
     def _place_of(self, key: str) -> int | None:
         if key not in self._read:
@@ -292,6 +367,8 @@ class TableBook:
             self._link(key).add(link_rows.decode_entry(value, rest))
         elif kind == link_rows.CARD:
             self._cards[key] = link_rows.decode_card(key, value)
+        elif kind == link_rows.WIDE:
+            self._wide.add(self._link(key))
         elif kind == link_rows.LOST:
             self._link(key).lost = link_rows.decode_digests(value)
         else:
