@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # agents together: 4 % of a few thousand tasks a day decide the gate within hours.
 PROBE: Final = 0.04
 PROBES_IN_ALL: Final = 0.2
+# Two versions differ about an agent if what they expect of it is this far apart; less is
+# what the shrinkage moves when another agent changes.
+_DOUBT: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -159,8 +162,8 @@ class ModelSlot:
         trial = self.challenger
         if trial is not None and trial.serves:
             groups = [group] * len(names)
-            best = model.mean_of(names, groups).max()
-            doubted = trial.frozen.mean_of(names, groups) > best
+            believed, before = model.mean_of(names, groups), trial.frozen.mean_of(names, groups)
+            doubted = (before > believed.max()) & (before - believed > _DOUBT)
             probabilities = with_probes(probabilities, doubted)
         return Choice(draw(probabilities, rng), probabilities)
 

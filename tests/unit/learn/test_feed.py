@@ -1,0 +1,163 @@
+"""From runs and outcomes to samples: what a model is taught, and what it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from selfright.events.batch import Intake
+from selfright.events.door import Door
+from selfright.events.raw import outcome_batch, run_batch
+from selfright.learn.feed import Feed, RewardPolicy, config_key
+from selfright.learn.model_type import ModelType
+from selfright.log.memory import MemoryLog
+
+DOOR = Door(lambda predicted, actual: float(predicted == actual), clamp_future=False)
+NOW = 1_700_000_000_000_000
+SELECTION = ModelType.AGENT_SELECTION
+
+
+class Story:
+    """Feeds what happens, through a log, and keeps the sum of what was taught."""
+
+    def __init__(self, policy: RewardPolicy | None = None) -> None:
+        self.log = MemoryLog(None)
+        self.feed = Feed(policy or RewardPolicy())
+        self.count = 0
+        self.taught: dict[str, list[float]] = {}
+
+    def run(self, agent: str, status: str, cost: float | None = None) -> str:
+        """Record a run and return its id."""
+        self.count += 1
+        run_id = f"r{self.count}"
+        row = DOOR.run(
+            run_id, agent, "llm", status, 100.0, None, cost, None, None, None, None, None, None,
+            None, None, None, None, 0, None, "t", None, None, None, None, None, {"b": 1, "a": 2},
+            "fast", NOW + self.count,
+        )  # fmt: skip
+        self._take(Intake.of(runs=run_batch([row])))
+        return run_id
+
+    def outcome(self, agent: str, run_id: str | None, score: float, source: str = "user") -> None:
+        """Record what really came of a run."""
+        self.count += 1
+        row = DOOR.outcome(
+            agent, None, None, None, source, None, None, score, None, run_id, NOW + self.count
+        )
+        self._take(Intake.of(outcomes=outcome_batch([row])))
+
+    def _take(self, intake: Intake) -> None:
+        receipt = self.log.append(intake, NOW + self.count)
+        for commit in self.log.read(receipt.first_offset):
+            fed = self.feed.take(commit)
+            for agent in fed.restarted:
+                self.taught[agent] = []
+            samples = fed.samples[SELECTION]
+            for arm, y, weight in zip(samples.arm, samples.y, samples.weight, strict=True):
+                if weight > 0:
+                    self.taught.setdefault(arm, []).append(float(y))
+                else:
+                    self.taught[arm].remove(float(y))
+
+
+def test_without_real_outcomes_the_status_teaches() -> None:
+    """Success 1, partial a half, failure and timeout 0; what is undecided says nothing."""
+    story = Story()
+    for status in ("success", "partial", "failure", "timeout", "cancelled", "pending"):
+        story.run("a", status)
+    assert sorted(story.taught["a"]) == [0.0, 0.0, 0.5, 1.0]
+
+
+def test_from_the_first_outcome_on_outcomes_teach() -> None:
+    """A success that the agent claims of itself teaches nothing any more."""
+    story = Story()
+    first = story.run("a", "success")
+    story.run("a", "success")
+    story.outcome("a", first, 0.25)
+    story.run("a", "success")
+    assert story.taught["a"] == [0.25]
+
+
+def test_a_failure_counts_until_a_better_outcome_comes() -> None:
+    """It is replaced, not added to."""
+    story = Story()
+    story.outcome("a", story.run("a", "success"), 1.0)
+    failed = story.run("a", "failure")
+    assert sorted(story.taught["a"]) == [0.0, 1.0]
+    story.outcome("a", failed, 0.5)
+    assert sorted(story.taught["a"]) == [0.5, 1.0]
+
+
+def test_a_corrected_outcome_replaces_what_was_taught() -> None:
+    """The sum of what was taught is that of the outcomes that hold."""
+    story = Story()
+    run = story.run("a", "success")
+    story.outcome("a", run, 0.0)
+    story.outcome("a", run, 1.0)
+    assert story.taught["a"] == [1.0]
+
+
+def test_of_two_sources_on_one_run_the_newest_teaches() -> None:
+    """One run is one lesson."""
+    story = Story()
+    run = story.run("a", "success")
+    story.outcome("a", run, 0.0, source="judge")
+    story.outcome("a", run, 1.0, source="user")
+    assert story.taught["a"] == [1.0]
+
+
+def test_cost_lowers_the_reward_within_declared_bounds() -> None:
+    """What lies beyond a bound is pulled back and counted."""
+    story = Story(RewardPolicy(w_cost=1.0, cost_bound_usd=1.0))
+    story.run("a", "success", cost=0.5)
+    assert story.taught["a"] == [0.75]
+    story.run("a", "failure", cost=5.0)
+    assert 0.0 in story.taught["a"]
+    assert story.feed.beyond_bounds == 1
+
+
+def test_the_newest_samples_are_remembered_per_agent() -> None:
+    """As many as asked for, oldest first, for every choosing model."""
+    story = Story()
+    story.feed.recent.limit  # noqa: B018 - documented attribute
+    for number in range(130):
+        story.run("a", "success" if number >= 60 else "failure")
+    recent = story.feed.recent.samples(SELECTION, ["a"])
+    assert len(recent) == story.feed.recent.count("a") == 100
+    assert recent.y.tolist() == [0.0] * 30 + [1.0] * 70
+    assert np.all(np.diff(recent.ts_us) > 0)
+    assert set(story.feed.recent.samples(ModelType.ROUTING, ["a"]).arm) == {"fast"}
+    names, n, mean = story.feed.recent.means()
+    assert (names, n.tolist(), mean.tolist()) == (["a"], [100], [0.7])
+    assert story.feed.recent.newest_agents(10) == ["a"]
+
+
+def test_a_taken_back_sample_leaves_the_ring_too() -> None:
+    """Nothing stale is left to retrain from."""
+    story = Story()
+    story.outcome("a", story.run("a", "success"), 1.0)
+    failed = story.run("a", "failure")
+    assert story.feed.recent.samples(SELECTION, ["a"]).y.tolist() == [1.0, 0.0]
+    story.outcome("a", failed, 0.5)
+    assert story.feed.recent.samples(SELECTION, ["a"]).y.tolist() == [1.0, 0.5]
+
+
+def test_the_state_goes_on_where_it_was() -> None:
+    """Saved and restored between any two events."""
+    story, other = Story(), Story()
+    for one in (story, other):
+        one.outcome("a", one.run("a", "failure"), 0.5)
+    other.feed = Feed.from_state(RewardPolicy(), other.feed.to_state())
+    for one in (story, other):
+        one.outcome("a", one.run("a", "failure"), 0.25)
+    assert story.taught == other.taught
+    assert (
+        story.feed.recent.samples(SELECTION, ["a"]).y.tolist()
+        == other.feed.recent.samples(SELECTION, ["a"]).y.tolist()
+    )
+
+
+@pytest.mark.parametrize("config", [{"a": 2, "b": 1}, {"b": 1, "a": 2}])
+def test_equal_parameter_sets_have_one_name(config: dict[str, int]) -> None:
+    """Whatever the order of their keys."""
+    assert config_key(config) == '{"a":2,"b":1}'
