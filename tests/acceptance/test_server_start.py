@@ -38,15 +38,23 @@ except ConfigError as error:
 Start = Callable[..., subprocess.Popen[str]]
 
 
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return an environment in which byte code is kept, as in any installation."""
+    kept = {name: value for name, value in os.environ.items() if "BYTECODE" not in name}
+    cache = str(tmp_path_factory.mktemp("bytecode"))
+    return {**kept, "PYTHONPATH": str(SRC), "PYTHONPYCACHEPREFIX": cache}
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
     """Return a function that starts the service; what still runs is ended."""
     started: list[subprocess.Popen[str]] = []
 
     def run(host: str = "127.0.0.1", port: int = 0) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(tmp_path / "data"), host, str(port)],
-            env={**os.environ, "PYTHONPATH": str(SRC)},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,10 +74,18 @@ def _url(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_start_is_quick_and_an_idle_service_small(start: Start) -> None:
-    """Within the budgets for memory and idle CPU; the start is measured beside an interpreter."""
+def test_a_start_is_quick_and_an_idle_service_small(
+    start: Start, environment: dict[str, str]
+) -> None:
+    """Within the budgets for memory and idle CPU; the start is compared with its libraries."""
+    libraries = [sys.executable, "-c", "import numpy, fastapi, uvicorn, uvloop, httptools"]
+    first = start()  # writes the byte code, and makes the directory
+    assert _url(first)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(WAIT_S) == 0
+    subprocess.run(libraries, env=environment, check=True)
     begun_s = monotonic_s()
-    subprocess.run([sys.executable, "-c", "import numpy, fastapi, uvicorn"], check=True)
+    subprocess.run(libraries, env=environment, check=True)
     libraries_s = monotonic_s() - begun_s
     begun_s = monotonic_s()
     process = start()
@@ -77,18 +93,18 @@ def test_a_start_is_quick_and_an_idle_service_small(start: Start) -> None:
     assert httpx.get(f"{url}/healthz").status_code == 200
     started_s = monotonic_s() - begun_s
     usage = psutil.Process(process.pid)
+    cpu_s = sum(usage.cpu_times()[:2])
     resident_mb = usage.memory_info().rss / 1e6
-    before = sum(usage.cpu_times()[:2])
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(5.0)
-    busy_ratio = (sum(usage.cpu_times()[:2]) - before) / 5.0
+    busy_ratio = (sum(usage.cpu_times()[:2]) - cpu_s) / 5.0
     print(
-        f"start to first 200: {started_s:.2f} s ({libraries_s:.2f} s the libraries alone), "
-        f"idle {resident_mb:.0f} MB, {busy_ratio:.1%} CPU"
+        f"start to first 200: {started_s:.2f} s, {cpu_s:.2f} s of CPU ({libraries_s:.2f} s the "
+        f"libraries alone); idle {resident_mb:.0f} MB, {busy_ratio:.1%} CPU"
     )
     assert resident_mb <= 120
     assert busy_ratio < 0.02
-    # A machine that is busy with other tests makes seconds mean little: compare.
+    # Where other tests keep the machine busy, seconds mean little: compare.
     assert started_s <= max(1.5, 3.5 * libraries_s)
 
 

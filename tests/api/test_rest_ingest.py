@@ -250,3 +250,31 @@ def test_many_at_once_lose_nothing_and_count_nothing_twice(client: httpx.Client)
     for thread in threads:
         thread.join(60)
     assert sum(accepted) == 400 + 8 * 80
+
+
+def test_a_full_queue_turns_clients_away_and_loses_nothing(serve_new: Serve) -> None:
+    """429 says when to come back; who does is taken, and every run counts once."""
+    client = serve_new(log__queue_rows=10)
+    turned_away: list[int] = []
+    accepted: list[int] = []
+
+    def send(part: int) -> None:
+        with httpx.Client(base_url=client.base_url, timeout=20) as own:
+            for start in range(0, 300, 30):
+                runs = [_run(f"q{part}-{start + i}") for i in range(30)]
+                while (answer := own.post(RUNS, json=runs)).status_code == 429:
+                    turned_away.append(int(answer.headers["retry-after"]))
+                    threading.Event().wait(0.01)
+                assert answer.status_code == 202, answer.text
+                accepted.append(answer.json()["accepted"])
+
+    threads = [threading.Thread(target=send, args=(part,)) for part in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert turned_away
+    assert min(turned_away) >= 1
+    assert sum(accepted) == 12 * 300
+    metrics = client.get("/api/performance/system-metrics").json()
+    assert metrics["total_tasks"] == 12 * 300

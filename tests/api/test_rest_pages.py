@@ -9,6 +9,11 @@ import httpx
 import msgspec
 import pytest
 
+from selfright.alerts.alert import PerformanceAlert
+from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
+from selfright.retrain.manifest import ModelVersion
+from selfright.server.shape import Health, Readiness, RetrainAnswer
+
 PERFORMANCE, LEARNING = "/api/performance", "/api/learning"
 Check = Callable[..., dict[str, Any]]
 Pages = Callable[..., list[Any]]
@@ -151,6 +156,30 @@ def test_every_reference_in_the_description_leads_somewhere(empty: httpx.Client)
     assert refs <= set(document["components"]["schemas"])
     runs = document["paths"][f"{PERFORMANCE}/runs"]["post"]["requestBody"]["content"]
     assert set(runs) == {"application/json", "application/x-ndjson", "application/msgpack"}
+
+
+@pytest.mark.parametrize("fleet", ["empty", "filled"])
+def test_answers_have_the_form_that_is_described(
+    fleet: str, request: pytest.FixtureRequest
+) -> None:
+    """What the description promises can be read back as the record it names."""
+    client: httpx.Client = request.getfixturevalue(fleet)
+    for path, record in (
+        (f"{PERFORMANCE}/system-metrics", PerformanceMetrics),
+        (f"{PERFORMANCE}/health", Health),
+        ("/readyz", Readiness),
+    ):
+        msgspec.json.decode(client.get(path).content, type=record)
+    for path, record in (
+        (f"{PERFORMANCE}/agents/metrics", AgentPerformance),
+        (f"{PERFORMANCE}/alerts", PerformanceAlert),
+        (f"{PERFORMANCE}/retrainings", RetrainAnswer),
+        (f"{LEARNING}/models/agent_selection/versions", ModelVersion),
+    ):
+        items = msgspec.json.decode(client.get(path).content)["items"]
+        assert items or fleet == "empty", path
+        for item in items:
+            msgspec.convert(item, record)
 
 
 @pytest.mark.parametrize("fleet", ["empty", "filled"])

@@ -105,7 +105,9 @@ def test_pages_of_runs_hold_each_run_once(
     )
 
 
-def test_the_report_holds_everything(filled: httpx.Client, hostile_names: list[str]) -> None:
+def test_the_report_holds_everything(
+    filled: httpx.Client, hostile_names: list[str], problem: Check
+) -> None:
     """With the promised keys, and without agents when asked so."""
     report = filled.get(f"{PERFORMANCE}/report").json()
     assert {
@@ -113,6 +115,7 @@ def test_the_report_holds_everything(filled: httpx.Client, hostile_names: list[s
         "recent_alerts", "recommendations", "trends", "retrainings",
     } <= set(report)  # fmt: skip
     assert set(report["agent_metrics"]) == {"good", "failing", *hostile_names}
+    problem(filled.get(f"{PERFORMANCE}/report", params={"format": "html"}), 501, "format")
     short = filled.get(f"{PERFORMANCE}/report", params={"include_agents": "false"}).json()
     assert not short["agent_metrics"]
 

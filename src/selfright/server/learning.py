@@ -12,10 +12,11 @@ from starlette.responses import Response
 from selfright.errors import InvalidEventError, SelfrightError
 from selfright.events.wire import Rejection
 from selfright.learn.model_type import ModelType
+from selfright.retrain.manifest import ModelVersion
 from selfright.server.answer import answer, close_cursor, offset_of, page
 from selfright.server.body import decode, form_of, inflate, read, read_object
 from selfright.server.error_map import problem_of
-from selfright.server.openapi import answers, json_body, named, ref
+from selfright.server.openapi import answers, json_body, named, pages_of, ref
 from selfright.server.performance import Cursor, Limit
 from selfright.server.problem import Problem
 from selfright.server.scope import Scope, needs
@@ -221,7 +222,9 @@ def _versions(routes: APIRouter, service: Service) -> None:
         known = {version.version: version for version in updater.versions(model_type)}
         return answer({**row, "versions": len(known), "served": known.get(row["version"])})
 
-    @routes.get("/models/{model_type}/versions", summary="Versions", responses=answers(200, Page))
+    @routes.get(
+        "/models/{model_type}/versions", summary="Versions", responses=pages_of(ModelVersion)
+    )
     @needs(Scope.READ)
     def get_versions(model_type: ModelType, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Return the versions of a model with their lineage, oldest first."""
@@ -244,6 +247,7 @@ def _versions(routes: APIRouter, service: Service) -> None:
         "/models/{model_type}/rollback",
         summary="Roll back a model",
         openapi_extra=json_body(RollbackBody, required=False),
+        responses=answers(200, ModelVersion),
     )
     @needs(Scope.OPERATE)
     async def post_rollback(request: Request, model_type: ModelType) -> Response:

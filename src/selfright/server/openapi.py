@@ -9,7 +9,10 @@ import msgspec
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from selfright.alerts.alert import PerformanceAlert
 from selfright.events.record import AgentRun, Outcome
+from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
+from selfright.retrain.manifest import ModelVersion
 from selfright.server import shape
 from selfright.server.problem import MEDIA_TYPE, ProblemDocument
 from selfright.server.scope import scope_of
@@ -18,9 +21,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _REF: Final = "#/components/schemas/{name}"
-SHAPES: Final[tuple[type[msgspec.Struct], ...]] = (
+SHAPES: Final[tuple[type, ...]] = (
     AgentRun,
     Outcome,
+    AgentPerformance,
+    PerformanceMetrics,
+    PerformanceAlert,
+    ModelVersion,
     ProblemDocument,
     shape.IngestAnswer,
     shape.RetrainBody,
@@ -53,11 +60,32 @@ def ref(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(name=name)}
 
 
-def answers(status: int, record: type[msgspec.Struct], *more: int) -> dict[int | str, Any]:
+def answers(status: int, record: type, *more: int) -> dict[int | str, Any]:
     """Return what a route declares of its answers: the same record for every status."""
-    content = {"application/json": {"schema": ref(record.__name__)}}
-    text = (record.__doc__ or "").partition("\n")[0]
-    return {code: {"description": text, "content": content} for code in (status, *more)}
+    return _answers(ref(record.__name__), _first_line(record), status, *more)
+
+
+def pages_of(record: type) -> dict[int | str, Any]:
+    """Return what a route declares of a list of records in pages."""
+    cursor = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    schema = {
+        "type": "object",
+        "required": ["items", "next_cursor"],
+        "properties": {
+            "items": {"type": "array", "items": ref(record.__name__)},
+            "next_cursor": {**cursor, "description": "leads to the next page; null: the end"},
+        },
+    }
+    return _answers(schema, f"A page: {_first_line(record)}", 200)
+
+
+def _answers(schema: dict[str, Any], text: str, *statuses: int) -> dict[int | str, Any]:
+    content = {"application/json": {"schema": schema}}
+    return {code: {"description": text, "content": content} for code in statuses}
+
+
+def _first_line(record: type) -> str:
+    return (record.__doc__ or "").partition("\n")[0]
 
 
 def json_body(record: type[msgspec.Struct], *, required: bool = True) -> dict[str, Any]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
-from selfright.alerts.alert import AlertLevel
+from selfright.alerts.alert import AlertLevel, PerformanceAlert
 from selfright.alerts.life import AlertState
 from selfright.errors import UnknownNameError, did_you_mean
 from selfright.events import timestamp
 from selfright.events.check import status_code
 from selfright.log.protocol import RunFilter
+from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.server.answer import answer, before, close_cursor, offset_of, open_cursor, page
 from selfright.server.body import read_object
-from selfright.server.openapi import answers, json_body, named
+from selfright.server.openapi import answers, json_body, named, pages_of
+from selfright.server.problem import Problem
 from selfright.server.run_view import runs_as_records
 from selfright.server.scope import Scope, needs
 from selfright.server.shape import Health, MuteBody, Page, SyncAnswer
@@ -61,14 +63,22 @@ def _figures(routes: APIRouter, service: Service) -> None:
         """Return the health of the fleet, 0 to 100, with the parts that make it."""
         return answer(monitor.get_health())
 
-    @routes.get("/system-metrics", tags=["figures"], summary="Figures of the fleet")
+    @routes.get(
+        "/system-metrics",
+        tags=["figures"],
+        summary="Figures of the fleet",
+        responses=answers(200, PerformanceMetrics),
+    )
     @needs(Scope.READ)
     def get_system_metrics(time_window_minutes: Window = None) -> Response:
         """Return the figures of the whole fleet. What nobody reported is null."""
         return answer(monitor.get_system_metrics(time_window_minutes).to_dict())
 
     @routes.get(
-        "/agent-metrics/{agent_name:path}", tags=["figures"], summary="Figures of one agent"
+        "/agent-metrics/{agent_name:path}",
+        tags=["figures"],
+        summary="Figures of one agent",
+        responses=answers(200, AgentPerformance),
     )
     @needs(Scope.READ)
     def get_agent_metrics(agent_name: str, time_window_minutes: Window = None) -> Response:
@@ -84,7 +94,7 @@ def _figures(routes: APIRouter, service: Service) -> None:
         "/agents/metrics",
         tags=["figures"],
         summary="Figures of all agents",
-        responses=answers(200, Page),
+        responses=pages_of(AgentPerformance),
     )
     @needs(Scope.READ)
     def get_agents_metrics(
@@ -107,8 +117,9 @@ def _figures(routes: APIRouter, service: Service) -> None:
     @routes.get("/stats", tags=["service"], summary="Counts of the monitor itself")
     @needs(Scope.READ)
     def get_stats() -> Response:
-        """Return buffers, drops, late events and failures."""
-        return answer(monitor.get_stats())
+        """Return buffers, drops, late events, failures, and what became of notifications."""
+        told = {"notifications": service.circle.notifier.stats()}
+        return answer(monitor.get_stats() | told)
 
     @routes.get("/report", tags=["figures"], summary="Report")
     @needs(Scope.READ)
@@ -117,11 +128,10 @@ def _figures(routes: APIRouter, service: Service) -> None:
         time_window_minutes: Window = None,
         include_agents: bool = True,
     ) -> Response:
-        """Return everything at once, as JSON or as one self-contained page."""
-        report: Any = monitor.generate_report(
-            include_agents, time_window_minutes, "html" if format == "html" else "dict"
-        )
-        return HTMLResponse(report) if format == "html" else answer(report)
+        """Return everything at once. The page that `html` asks for does not exist yet."""
+        if format == "html":
+            raise Problem(501, "not-built", "there is no HTML report yet; use json", "format")
+        return answer(monitor.generate_report(include_agents, time_window_minutes))
 
     @routes.post(
         "/sync",
@@ -140,7 +150,7 @@ def _figures(routes: APIRouter, service: Service) -> None:
 def _alerts(routes: APIRouter, service: Service) -> None:
     monitor = service.monitor
 
-    @routes.get("/alerts", tags=["alerts"], summary="Alerts", responses=answers(200, Page))
+    @routes.get("/alerts", tags=["alerts"], summary="Alerts", responses=pages_of(PerformanceAlert))
     @needs(Scope.READ)
     def get_alerts(
         level: AlertLevel | None = None,
@@ -157,7 +167,12 @@ def _alerts(routes: APIRouter, service: Service) -> None:
         shown, following = before(found, cursor, limit, lambda alert: alert.alert_id)
         return answer(page([alert.to_dict() for alert in shown], following))
 
-    @routes.post("/alerts/{alert_id}/acknowledge", tags=["alerts"], summary="Acknowledge an alert")
+    @routes.post(
+        "/alerts/{alert_id}/acknowledge",
+        tags=["alerts"],
+        summary="Acknowledge an alert",
+        responses=answers(200, PerformanceAlert),
+    )
     @needs(Scope.OPERATE)
     def post_acknowledge(alert_id: str) -> Response:
         """Say that somebody is on it; return the alert."""
@@ -168,6 +183,7 @@ def _alerts(routes: APIRouter, service: Service) -> None:
         tags=["alerts"],
         summary="Mute an alert",
         openapi_extra=json_body(MuteBody, required=False),
+        responses=answers(200, PerformanceAlert),
     )
     @needs(Scope.OPERATE)
     async def post_mute(request: Request, alert_id: str) -> Response:

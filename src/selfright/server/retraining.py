@@ -25,11 +25,11 @@ from selfright.learn.model_type import ModelType
 from selfright.loop.retraining import RetrainResult, ask, new_id
 from selfright.server.answer import answer, before, page
 from selfright.server.body import read_object
-from selfright.server.openapi import answers, json_body, named
+from selfright.server.openapi import answers, json_body, named, pages_of
 from selfright.server.performance import Cursor, Limit
 from selfright.server.problem import Problem
 from selfright.server.scope import Scope, needs
-from selfright.server.shape import Page, RetrainAnswer, RetrainBody
+from selfright.server.shape import RetrainAnswer, RetrainBody
 
 if TYPE_CHECKING:
     from selfright.server.service import Service
@@ -213,7 +213,7 @@ def router(service: Service) -> APIRouter:
             return answer(result)
         return answer(result, 202, {"Location": f"{_PATH}/retrainings/{result['retrain_id']}"})
 
-    @routes.get("/retrainings", summary="Retrainings", responses=answers(200, Page))
+    @routes.get("/retrainings", summary="Retrainings", responses=pages_of(RetrainAnswer))
     @needs(Scope.READ)
     def get_retrainings(limit: Limit = 50, cursor: Cursor = None) -> Response:
         """Return retrainings with their verdicts, newest last; further pages reach back."""

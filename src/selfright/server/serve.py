@@ -27,6 +27,7 @@ MODELS_FOLDER: Final = "models"
 # What a stop may take at most: requests under way, then the queue and the checkpoint.
 # Together with the end of the threads it stays below the 10 s that supervisors grant.
 _REQUESTS_S: Final = 3
+_DRAIN_S: Final = 3.0
 _BACKLOG: Final = 2048
 _REMEDY: Final = (
     "is reachable from other machines, and there are no keys yet; bind to 127.0.0.1 and let "
@@ -146,7 +147,7 @@ def serve_faces(
         try:
             Announcing(config).run(sockets=[listener])
         finally:
-            monitor.stop()
+            monitor.circle.stop(_DRAIN_S)
 
 
 def bind(host: str, port: int) -> socket.socket:

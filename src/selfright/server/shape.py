@@ -107,7 +107,7 @@ class RetrainAnswer(Struct, frozen=True):
     ``aborted``. ``events_processed`` counts outcomes.
     """
 
-    retrain_id: str
+    retrain_id: str | None  # none where there was nothing to start
     model_type: str
     retrain_type: Literal["incremental", "full"]
     state: Literal["running", "pending", "done", "failed", "aborted"]

@@ -47,10 +47,9 @@ function phrase(schema, document_) {
 
 const EXAMPLES = {
   run_id: "run-1", agent_name: "planner", status: "success", duration_ms: 812.5,
-  task_id: "task-1", task_type: "plan", accuracy_score: 0.9, decision_id: "…",
-  cost: 0.004, tokens_in: 812, tokens_out: 204,
+  task_id: "task-1", task_type: "plan", accuracy_score: 0.9, cost: 0.004,
+  tokens_in: 812, tokens_out: 204,
 };
-const SHOWN = Object.keys(EXAMPLES);
 
 function example(schema, document_, depth = 0) {
   const whole = resolved(schema, document_);
@@ -64,7 +63,7 @@ function example(schema, document_, depth = 0) {
     const required = new Set(whole.required ?? []);
     const made = {};
     for (const [key, inner] of Object.entries(whole.properties)) {
-      if (SHOWN.includes(key)) made[key] = EXAMPLES[key];
+      if (key in EXAMPLES) made[key] = EXAMPLES[key];
       else if (required.has(key) || Object.keys(whole.properties).length <= 6) {
         made[key] = example(inner, document_, depth + 1);
       }
