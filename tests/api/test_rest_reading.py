@@ -173,7 +173,10 @@ def test_what_is_not_served_is_said_so(filled: httpx.Client, problem: Check) -> 
     problem(filled.get("/static/%2e%2e%2fapp.py"), 404)
     answer = filled.delete(f"{PERFORMANCE}/health")
     problem(answer, 405)
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET"
+    answer = filled.put(f"{PERFORMANCE}/runs", json={})
+    problem(answer, 405)
+    assert answer.headers["allow"] == "GET, POST"
 
 
 # ---- alerts ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from selfright.errors import (
     BackpressureError,
@@ -103,9 +104,20 @@ async def _answer_http(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not served at {path[:200]}; the Allow header lists what is",
     }
     problem = of_status(error.status_code, details.get(error.status_code))
-    return Problem(
-        problem.status, problem.kind, problem.detail, headers=error.headers or {}
-    ).response()
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_served(request))
+    return Problem(problem.status, problem.kind, problem.detail, headers=headers).response()
+
+
+def _served(request: Request) -> list[str]:
+    """Return the methods of a path, which may be those of several routes."""
+    fitting = (
+        getattr(route, "methods", None) or ()
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+    )
+    return sorted({method for methods in fitting for method in methods})
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:
