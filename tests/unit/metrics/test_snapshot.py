@@ -240,6 +240,19 @@ def test_a_run_leaves_the_window_when_its_minute_does(store, make_runs, codes):
     assert store.snapshot(0, NOON + 11 * MINUTE).total_tasks == 0
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_late_run_enters_the_window_that_was_read_before(store, make_runs, codes, n):
+    """Running totals follow: in its oldest minute, in its newest, and not beside them."""
+    now = NOON + 10 * MINUTE
+    store.update_runs(codes(0), make_runs(ts_us=now))
+    assert store.snapshot(0, now).total_tasks == 1
+    for ts_us, total in ((NOON, 1 + n), (NOON - 1, 1 + n), (now + MINUTE - 1, 1 + 2 * n)):
+        store.update_runs(codes(*[0] * n), make_runs(n, ts_us=ts_us))
+        assert store.snapshot(0, now).total_tasks == total
+    store.update_runs(codes(*[0] * n), make_runs(n, ts_us=now + MINUTE))
+    assert store.snapshot(0, now).total_tasks == 1 + 2 * n
+
+
 def test_an_event_ahead_of_now_counts_from_its_minute_on(store, make_runs, codes):
     """Neither lost nor counted early, and it pushes nothing out."""
     store.update_runs(codes(0, 0), make_runs(2, ts_us=[NOON, NOON + 3 * MINUTE]))

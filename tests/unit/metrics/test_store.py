@@ -113,6 +113,18 @@ def test_a_row_is_late_one_minute_beyond_the_horizon(store, make_runs, codes, to
     assert store.snapshot(0, now).total_tasks == 2
 
 
+def test_a_window_does_not_show_what_has_been_forgotten(store, make_runs, codes):
+    """Read before and after the horizon passed: no figure from a minute that is gone."""
+    store.update_runs(codes(0, 0), make_runs(2, ts_us=[NOON, NOON + 30 * MINUTE]))
+    now = NOON + 40 * MINUTE
+    assert store.snapshot(0, now).total_tasks == 2
+    store.advance(NOON + 250 * MINUTE)
+    found = store.snapshot(0, now)
+    assert found.total_tasks == 1
+    assert found.window_start.timestamp() * 1e6 == NOON + 10 * MINUTE
+    assert store.snapshot(0, NOON + 70 * MINUTE).total_tasks == 1
+
+
 def test_an_evicted_agent_cannot_go_below_nothing(store, make_runs, codes):
     """A retraction of what was forgotten is ignored; what comes after counts from 0."""
     runs = make_runs(3, ts_us=NOON)
@@ -331,6 +343,7 @@ def test_merged_stores_match_names_not_numbers(make_runs, codes):
         runs = make_runs(2, ts_us=NOON, status=FAILURE, error_type=names)
         store.update_runs(codes(0, 0), runs)
         assert store.snapshot(0, NOON, math.inf).total_tasks == 2
+        assert store.snapshot(0, NOON).total_tasks == 2
     stores[0].merge(stores[1])
     assert stores[0].snapshot(0, NOON).errors_by_type == {"A": 1, "B": 2, "C": 1}
     assert stores[0].snapshot(0, NOON, math.inf).errors_by_type == {"A": 1, "B": 2, "C": 1}
