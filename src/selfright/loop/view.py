@@ -11,6 +11,7 @@ from selfright.errors import ConfigError, MissingExtraError, UnknownNameError
 from selfright.events.batch import RUN_COLUMNS
 from selfright.events.timestamp import iso
 from selfright.loop.retraining import RetrainResult
+from selfright.metrics.scores import agent_performance, fleet_reference
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ class FleetView:
     def agents(self, window_minutes: float | None) -> dict[str, AgentPerformance]:
         """Return every agent's figures by name."""
         with self._circle.reading() as fold:
-            now_us, metrics = self._now_us(fold), fold.rooms.metrics
+            metrics, names = fold.rooms.metrics, fold.agents.names
+            found = metrics.snapshots(self._now_us(fold), _window(window_minutes))
+            fleet = fleet_reference(found.values())
             return {
-                fold.agents.names[code]: metrics.performance(
-                    code, fold.agents.names[code], self._type(fold, code), found, now_us
+                names[code]: agent_performance(
+                    names[code], self._type(fold, code), of_agent, metrics.last_run_us(code), fleet
                 )
-                for code, found in metrics.snapshots(now_us, _window(window_minutes)).items()
+                for code, of_agent in found.items()
             }
 
     def agent_names(self) -> list[str]:
