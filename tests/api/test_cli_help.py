@@ -20,7 +20,10 @@ RUN = "import sys; sys.argv[0] = 'selfright'; from selfright.cli import main\n"
 TELL = "import atexit; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr))\n"
 
 PROMISED = {
+    "serve",
+    "demo",
     "replay",
+    "backtest",
     "report",
     "retrain",
     "models",
