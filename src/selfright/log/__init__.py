@@ -18,6 +18,7 @@ What it is kept in:
 
 ``stored``     rows as bytes; ``commit_rows`` a commit as rows of tables
 ``schema``     the tables, their version, and what SQLite's errors mean
+``link_rows``  links as rows of a table; ``wide_link`` those too long to be read whole
 ``readers``    connections for reading
 ``tail``       the newest commits, decoded
 ``checkpoint`` snapshots of the folded state

@@ -58,7 +58,10 @@ class Arrivals:
 
     def rows_of(self, run_ids: list[str]) -> dict[str, Row]:
         """Return the rows of known runs as they stand after this append, and others asked."""
-        index, known = self.index, self._known
+        known = self._known
+        if not run_ids:
+            return known
+        index = self.index
         before = []
         for run_id in run_ids:
             if run_id not in known:

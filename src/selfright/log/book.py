@@ -98,8 +98,12 @@ class Book(Protocol):
         """Take a run from a task's link, if it is there."""
         ...
 
+    def entries_added(self, entries: Iterable[tuple[Entry, Link]]) -> None:
+        """Learn that outcomes came, of an append that is being settled."""
+        ...
+
     def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
-        """Learn that an outcome came, changed how it stands, or went."""
+        """Learn that an outcome changed how it stands, or went."""
         ...
 
     def link_changed(self, link: Link) -> None:

@@ -65,7 +65,7 @@ class Groups:
         self.new: list[tuple[Entry, Link]] = []
         self.moved: list[tuple[Entry, int]] = []
         self.again: set[Entry] = set()
-        self.kept = np.zeros(len(positions), dtype=np.bool_)
+        self.kept = [False] * len(positions)
         self.joined: list[Row | None] = [None] * len(positions)
         self.primary = np.ones(len(positions), dtype=np.bool_)
         self.fresh = np.ones(len(positions), dtype=np.bool_)
@@ -120,6 +120,8 @@ class Groups:
 
     def _settle_new(self, groups: dict[Group, int]) -> None:
         """Show the new outcomes that share their group with none; note the other groups."""
+        if not self.new:
+            return
         joins = [
             # Spelt out for a task with one run, since nearly all are.
             link.runs[0][1]
@@ -127,10 +129,15 @@ class Groups:
             else self._join(link, entry.ts_us)
             for entry, link in self.new
         ]
-        rows = self._arrivals.rows_of([run_id for run_id in joins if run_id is not None])
+        joined = [run_id for run_id in joins if run_id is not None]
+        rows = self._arrivals.rows_of(joined)
+        named = {joined[i] for i in self._book.awaited(joined)}
         for (entry, link), run_id in zip(self.new, joins, strict=True):
-            if self._is_alone(entry, link, run_id):
-                run = None if run_id is None else rows[run_id]
+            run = None if run_id is None else rows[run_id]
+            # Ditto: an outcome alone under its task, whose run is named by none.
+            if (
+                len(link.entries) == 1 and link.run_id is None and run_id not in named
+            ) or self._is_alone(entry, link, run_id):
                 self._show_new(entry, run, primary=True, fresh=entry not in self.again)
             else:
                 position = int(self._positions[entry.index])

@@ -106,10 +106,11 @@ class _Step:
         if tasks.count(None) != len(tasks):
             replaced, at = arrivals.replaced, self.positions[0]
             agents, times = runs.agent_name, runs.ts_us.tolist()
+            add_run = book.add_run
             for i in range(len(ids)) if arrivals.kept is None else arrivals.kept:
                 task_id = tasks[i]
                 if task_id is not None and ids[i] not in replaced:
-                    link = book.add_run(task_key(agents[i], task_id), times[i], ids[i])
+                    link = add_run(task_key(agents[i], task_id), times[i], ids[i])
                     if link is not None:
                         self.groups.soil(link.within(times[i], ids[i]), link, int(at[i]))
         for run_id, old in arrivals.replaced.items():
@@ -145,15 +146,15 @@ class _Step:
         book, new = self.book, self.groups.new
         for j, row in enumerate(self.intake.outcomes.rows()):
             key, named = outcome_link_key(row)
-            entry = Entry(row[TS], row, has_id=row[OUTCOME_ID] is not None, index=j)
+            entry = Entry(row[TS], row, -1, False, None, True, True, row[OUTCOME_ID] is not None, j)
             if entry.has_id and not self._take_identified(entry, row, key):
                 continue
             link = book.open(key, named, entry.ts_us)
-            if not entry.has_id and book.holds(link, entry):
+            if (link.entries or link.wide) and not entry.has_id and book.holds(link, entry):
                 continue
             link.add(entry)
-            book.entry_changed(link, entry)
             new.append((entry, link))
+        book.entries_added(new)
 
     def _take_identified(self, entry: Entry, row: Row, key: str) -> bool:
         """Return whether this is the best content of its ``outcome_id``; part with the other."""
@@ -194,19 +195,25 @@ class _Step:
     def finish(self, first_offset: int) -> Settled:
         """Number what is kept, in the order of the intake, and tell the book."""
         run_at, outcome_at, act_at = self.positions
-        kept = np.ones(len(run_at) + len(outcome_at) + len(act_at), dtype=np.bool_)
+        groups, rows = self.groups, len(run_at) + len(outcome_at) + len(act_at)
+        kept = np.ones(rows, dtype=np.bool_)
         if self.arrivals.kept is not None:
             kept[run_at] = False
             kept[run_at[self.arrivals.kept]] = True
-        kept[outcome_at] = self.groups.kept
+        kept[outcome_at] = groups.kept
         kept[act_at] = self.acts_kept
         # For a row that is not kept: the offset of the kept one before it.
-        offsets = np.maximum(np.cumsum(kept) + (first_offset - 1), first_offset)
+        offsets = np.cumsum(kept) + (first_offset - 1)
+        np.maximum(offsets, first_offset, out=offsets)
+        next_offset = first_offset + int(np.count_nonzero(kept))
         places = offsets[outcome_at].tolist()
-        for entry, _ in self.groups.new:
+        for entry, _ in groups.new:
             entry.at, entry.index = places[entry.index], -1
-        for entry, position in self.groups.moved:
+        for entry, position in groups.moved:
             entry.at = int(offsets[position])
+        numbers = np.where(kept, offsets, -1) if next_offset - first_offset < rows else offsets
+        run_offsets, outcome_offsets, act_offsets = (numbers[at] for at in self.positions)
+        self._place(run_offsets, act_offsets)
         replaced = [
             (int(run_at[self.arrivals.index[run_id]]), row)
             for run_id, row in self.arrivals.replaced.items()
@@ -216,21 +223,17 @@ class _Step:
             placed = [(int(offsets[position]), row) for position, row in pairs]
             return sorted(placed, key=lambda pair: pair[0])
 
-        run_offsets, outcome_offsets, act_offsets = (
-            np.where(kept[at], offsets[at], -1) for at in self.positions
-        )
-        self._place(run_offsets, act_offsets)
         return Settled(
-            first_offset + int(np.count_nonzero(kept)),
+            next_offset,
             run_offsets,
             outcome_offsets,
             act_offsets,
-            self.groups.joined,
-            self.groups.primary,
-            self.groups.fresh,
+            groups.joined,
+            groups.primary,
+            groups.fresh,
             at_offsets(replaced),
-            at_offsets(self.groups.retracted),
-            at_offsets(self.groups.added),
+            at_offsets(groups.retracted),
+            at_offsets(groups.added),
         )
 
     def _place(self, run_offsets: Ints, act_offsets: Ints) -> None:

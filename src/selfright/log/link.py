@@ -193,6 +193,8 @@ class Link(msgspec.Struct, eq=False, gc=False):
         Digests of contents of the run that lost and would win by coming again.
     pinned
         The row of the run here, once retention took it while outcomes still join it.
+    wide
+        Whether there may be more than what was read of it.
     digests
         Those of the entries, once there are many.
     """
@@ -201,8 +203,9 @@ class Link(msgspec.Struct, eq=False, gc=False):
     run_id: str | None = None
     runs: list[tuple[int, str]] = []
     entries: list[Entry] = []
-    lost: list[bytes] = []
+    lost: Sequence[bytes] = ()
     pinned: Row | None = None
+    wide: bool = False
     digests: set[bytes] | None = None
 
     def add_run(self, ts_us: int, run_id: str) -> None:

@@ -87,7 +87,7 @@ class MemoryBook:
 
     def holds(self, link: Link, entry: Entry) -> bool:
         """Return whether an outcome of the content of ``entry`` is there."""
-        return bool(link.entries) and link.holds(entry.content_digest())
+        return link.holds(entry.content_digest())
 
     def find_shown(self, row: Row, offset: int) -> tuple[Link | None, Entry | None]:
         """Return the link of an outcome, and the outcome if it is shown at ``offset``."""
@@ -141,6 +141,9 @@ class MemoryBook:
     def place_act(self, act_id: str, offset: int) -> None:
         """Learn where an act stands."""
         self._acts[act_id] = offset
+
+    def entries_added(self, entries: Iterable[tuple[Entry, Link]]) -> None:
+        """Do nothing."""
 
     def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
         """Do nothing."""

@@ -107,7 +107,7 @@ class TableBook:
         """Write what changed."""
         for link in self._links.values():
             size = len(link.runs) + len(link.entries)
-            if size > wide_link.WIDE and link.run_id is None and link not in self._wide:
+            if size > wide_link.WIDE and link.run_id is None and not link.wide:
                 self._widen(link)
         written, deleted = [], []
         for (key, item), value in self._changed.items():
@@ -196,21 +196,20 @@ class TableBook:
 
     def holds(self, link: Link, entry: Entry) -> bool:
         """Return whether an outcome of the content of ``entry``, without id, is there."""
-        if link in self._wide:
-            return self._wide.holds(link, entry.content_digest())
-        return bool(link.entries) and link.holds(entry.content_digest())
+        digest = entry.content_digest()
+        return self._wide.holds(link, digest) if link.wide else link.holds(digest)
 
     def find_shown(self, row: Row, offset: int) -> tuple[Link | None, Entry | None]:
         """Return the link of an outcome, and the outcome if it is shown at ``offset``."""
         link = self._piece(outcome_link_key(row)[0], row[TS], with_ids=False)
-        if link is not None and link in self._wide and row[OUTCOME_ID] is not None:
+        if link is not None and link.wide and row[OUTCOME_ID] is not None:
             self._wide.read_one(link, row[TS], outcome_digest(row))
         return link, None if link is None else link.find(row, offset)
 
     def held(self, card: Card) -> tuple[Link, Entry] | None:
         """Return the outcome that a card is about, and its link."""
         link = self._piece(card.home, card.ts_us, with_ids=False)
-        if link is not None and link in self._wide:
+        if link is not None and link.wide:
             self._wide.read_one(link, card.ts_us, card.held)
         entry = None if link is None else link.get(card.ts_us, card.held)
         return None if link is None or entry is None else (link, entry)
@@ -231,11 +230,15 @@ class TableBook:
         if link.drop_run(ts_us, run_id):
             self._run_changed(link, ts_us, run_id, gone=True)
 
-    def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
-        """Learn that an outcome came, changed how it stands, or went."""
-        if entry.index >= 0:
+    def entries_added(self, entries: Iterable[tuple[Entry, Link]]) -> None:
+        """Learn that outcomes came, of an append that is being settled."""
+        for entry, link in entries:
             self._own.add(entry)
-        if link in self._wide:
+            self.entry_changed(link, entry)
+
+    def entry_changed(self, link: Link, entry: Entry, *, gone: bool = False) -> None:
+        """Learn that an outcome changed how it stands, or went."""
+        if link.wide:
             self._wide.changed(link, entry, gone=gone)
             self._changed[wide_link.entry_item(link, entry)] = None if gone else entry
             if not entry.has_id:
@@ -257,7 +260,7 @@ class TableBook:
             self._run_changed(link, ts_us, run_id, gone=True)
         for entry in link.entries:
             self.entry_changed(link, entry, gone=True)
-        if link in self._wide:
+        if link.wide:
             link.runs, link.entries = [], []
             return
         del self._links[link.key]
@@ -312,12 +315,12 @@ class TableBook:
         if key not in self._read:
             self.prefetch([key])
         link = self._links.get(key)
-        if link is not None and link in self._wide:
+        if link is not None and link.wide:
             self._wide.read(link, ts_us, with_ids=with_ids)
         return link
 
     def _run_changed(self, link: Link, ts_us: int, run_id: str, *, gone: bool) -> None:
-        if link in self._wide:
+        if link.wide:
             item = wide_link.run_item(link, ts_us, run_id)
             self._changed[item] = None if gone else b""
             if gone:

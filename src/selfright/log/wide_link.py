@@ -85,12 +85,9 @@ class WideLinks:
         self._gone_runs: set[Item] = set()
         self._gone: set[tuple[str, bytes]] = set()
 
-    def __contains__(self, link: Link) -> bool:
-        """Return whether the link is wide."""
-        return link.key in self._cells
-
     def add(self, link: Link) -> None:
         """Learn that the link is wide."""
+        link.wide = True
         self._cells[link.key] = []
 
     def read(self, link: Link, ts_us: int, *, with_ids: bool) -> None:
