@@ -47,8 +47,8 @@ def test_each_task_once_or_as_many_as_asked():
 
 
 def test_what_is_learned_beats_the_best_single_agent_by_type():
-    """Over 3,000 decisions the last quarter comes near the best agent per task type."""
-    report = backtest(large(), seeds=range(3), decisions=3000)
+    """Over 2,000 decisions the last quarter comes near the best agent per task type."""
+    report = backtest(large(), seeds=range(2), decisions=2000)
     last = report.learned.last_quarter.mean()
     assert report.random.utility < report.best_single.utility < last
     assert last == pytest.approx(report.best_per_type.utility, abs=0.07)
@@ -89,8 +89,8 @@ def test_a_dear_agent_is_chosen_less_when_cost_counts():
     reward = (rng.random((2, 500)) < np.array([[0.8], [0.7]])).astype(float)
     cost = np.array([[2.0], [0.1]]) * np.ones((2, 500))
     matrix = Matrix(["dear", "cheap"], ["t"] * 500, reward, cost)
-    free = backtest(matrix, seeds=range(3), decisions=1000)
-    dear = backtest(matrix, seeds=range(3), decisions=1000, utility=Utility(w_cost=0.3))
+    free = backtest(matrix, seeds=range(2), decisions=600)
+    dear = backtest(matrix, seeds=range(2), decisions=600, utility=Utility(w_cost=0.3))
     assert free.best_agent == "dear"
     assert dear.best_agent == "cheap"
     assert dear.learned.cost.mean() < 0.5 * free.learned.cost.mean()

@@ -14,8 +14,12 @@ REWARDS = AgentSelection.design(LearnSettings()).prior
 LOGS = LatencyPrediction.design(LearnSettings()).prior
 
 
-def drawn(rng, arms, groups, each, arm_sd, cell_sd, noise_sd, group_sd=0.3, level=2.0):
-    """Return evidence of a random fleet, and the truth per arm and group."""
+def drawn(rng, arms, groups, each, *spreads, group_sd=0.3, level=2.0):
+    """Return evidence of a random fleet, and the truth per arm and group.
+
+    ``spreads``: standard deviations of arms, of cells and of the noise.
+    """
+    arm_sd, cell_sd, noise_sd = spreads
     truth = (
         level
         + arm_sd * rng.standard_normal((arms, 1))

@@ -154,7 +154,7 @@ class SteppedBelief:
         mean = cells.level + cells.group[cols] + arm[:, 0] + cells.cell[rows, cols]
         noise = np.maximum(arm[:, 1], 1e-6)
         most = 2.0 / cells.how.smallest
-        by_arm = np.minimum(cells.n[rows].sum(axis=1), most) / noise
+        by_arm = np.minimum(cells.of_arm[rows], most) / noise
         by_cell = np.minimum(cells.n[rows, cols], most) / noise
         var = 1.0 / (by_arm + prior.arm_sd**-2.0) + 1.0 / (by_cell + prior.cell_sd**-2.0)
         return mean, var, noise

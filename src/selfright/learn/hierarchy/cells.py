@@ -20,7 +20,7 @@ State: TypeAlias = dict[str, object]
 
 _GRAIN: Final = 2.0**20
 # Up to so many samples a loop over numbers beats the set-up of array operations.
-_FEW: Final = 6
+FEW: Final = 6
 
 
 class Cells(Protocol):
@@ -112,7 +112,7 @@ class SumCells:
 
     def add(self, rows: Ints, cols: Ints, y: Floats, weight: Floats) -> None:
         """See ``Cells``."""
-        if len(y) <= _FEW:
+        if len(y) <= FEW:
             for one in zip(rows.tolist(), cols.tolist(), y.tolist(), weight.tolist(), strict=True):
                 self.add_one(*one)
             return

@@ -58,11 +58,12 @@ class DiscountCells(SumCells):
     def add_one(self, row: int, col: int, y: float, weight: float) -> None:
         """See ``Cells``."""
         if weight > 0:
-            self._fade(np.array([row * self.n.shape[1] + col]), np.array([self.discount]))
+            self._fade_one(row, col, self.discount)
             self.count[row, col] += 1.0
             super().add_one(row, col, y, 1.0)
         elif self.count[row, col] == 1.0:
-            self._empty_cell(row, col)
+            self._fade_one(row, col, 0.0)
+            self.count[row, col] = 0.0
         elif self.count[row, col] > 1.0:
             usual = float(self.n[row, col] / self.count[row, col])
             self.count[row, col] -= 1.0
@@ -96,8 +97,9 @@ class DiscountCells(SumCells):
             width = self.n.shape[1]
             self.histogram.scale(cells // width, cells % width, factor)
 
-    def _empty_cell(self, row: int, col: int) -> None:
-        for name in self.FIELDS:
-            getattr(self, name)[row, col] = 0.0
+    def _fade_one(self, row: int, col: int, factor: float) -> None:
+        self.n[row, col] *= factor
+        self.s[row, col] *= factor
+        self.q[row, col] *= factor
         if self.histogram is not None:
-            self.histogram.scale(np.array([row]), np.array([col]), np.zeros(1))
+            self.histogram.scale_one(row, col, factor)

@@ -125,12 +125,15 @@ class Evidence:
             )
         return self._residuals.interval(row, col)
 
-    def forget(self, arms: Iterable[str], groups: Iterable[str | None]) -> None:
-        """Set aside all evidence of these arms and of these groups."""
+    def restart(self, arms: Iterable[str], groups: Iterable[str | None], samples: Samples) -> None:
+        """Set aside all evidence of these arms and of these groups, then learn."""
+        self._check(samples.y)
         rows = self.arms.find_all([name for name in arms if name in self.arms.index])
         cols = self.groups.find_all([name for name in groups if name in self.groups.index])
         self._changed()
         self.cells.clear(rows, cols)
+        self.owing = bool(self.cells.counts().min() < 0.0)
+        self.update(samples)
         self._compact()
 
     def take_in(self, later: Evidence) -> None:
@@ -182,7 +185,9 @@ class Evidence:
 
     def _check(self, y: Floats) -> None:
         low, high = self.design.low, self.design.high
-        if low is not None and high is not None and not (y.min() >= low and y.max() <= high):
+        if not len(y) or low is None or high is None:
+            return
+        if not (y.min() >= low and y.max() <= high):
             raise ValueError(f"targets must lie in {low:g}..{high:g}")
 
     def _places(

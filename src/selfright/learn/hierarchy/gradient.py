@@ -80,6 +80,8 @@ class GradientCells:
         self.histogram: Histogram | None = None
         self._fresh = np.array([0.0, prior.noise_sd**2, *self._start(prior.noise_sd)])
         self.arm[:] = self._fresh
+        # Samples per arm and per group; kept, for summing them up would be O(cells).
+        self.of_arm, self.of_group = np.zeros(1), np.zeros(1)
 
     def grow(self, arms: int, groups: int) -> None:
         """See ``Cells``."""
@@ -98,9 +100,9 @@ class GradientCells:
         how, arm = self.how, self.arm[row]
         n = float(self.n[row, col])
         error = y - (self.level + self.group[col] + arm[0] + self.cell[row, col])
-        arm_step = max(how.smallest, 1.0 / (float(self.n[row].sum()) + how.arm + 1.0))
+        arm_step = max(how.smallest, 1.0 / (float(self.of_arm[row]) + how.arm + 1.0))
         cell_step = max(how.smallest, 1.0 / (n + how.cell + 1.0))
-        group_step = max(how.smallest, 1.0 / (float(self.n[:, col].sum()) + how.group + 1.0))
+        group_step = max(how.smallest, 1.0 / (float(self.of_group[col]) + how.group + 1.0))
         level_step = max(how.smallest * _LEVEL_SHARE, 1.0 / (self.seen + how.level + 1.0))
         total = arm_step + cell_step + group_step + level_step
         move = error * weight * min(1.0, _MOST / total)
@@ -110,8 +112,11 @@ class GradientCells:
         self.level += level_step * move
         if weight > 0:
             self._learn_error(arm, float(error), arm_step)
-        self.n[row, col] = max(0.0, n + weight)
-        self.seen = max(0.0, self.seen + weight)
+        if n + weight >= 0.0:
+            self.n[row, col] = n + weight
+            self.of_arm[row] += weight
+            self.of_group[col] += weight
+            self.seen += weight
 
     def clear(self, rows: Ints, cols: Ints) -> None:
         """See ``Cells``."""
@@ -120,7 +125,7 @@ class GradientCells:
             values[:, cols] = 0.0
         self.arm[rows] = self._fresh
         self.group[cols] = 0.0
-        self.seen = float(self.n.sum())
+        self._count()
 
     def remap(self, rows: Ints, cols: Ints, arms: int, groups: int) -> None:
         """See ``Cells``."""
@@ -134,13 +139,13 @@ class GradientCells:
     def take_in(self, later: Self, rows: Ints, cols: Ints) -> None:
         """See ``Cells``."""
         at, moved = moves(rows, cols)
-        mine, other = self.n.sum(axis=1), later.n.sum(axis=1)
+        mine, other = self.of_arm, later.of_arm
         level = _mean(np.array(self.level), self.seen, np.array(later.level), later.seen)
         self.level = float(level)
         for old, new in zip(at[0][:, 0], moved[0][:, 0], strict=True):
             self.arm[new] = _mean(self.arm[new], mine[new], later.arm[old], other[old])
             mine[new] += other[old]
-        mine, other = self.n.sum(axis=0), later.n.sum(axis=0)
+        mine, other = self.of_group, later.of_group
         for old, new in zip(at[1][0], moved[1][0], strict=True):
             self.group[new] = _mean(self.group[new], mine[new], later.group[old], other[old])
             mine[new] += other[old]
@@ -148,7 +153,7 @@ class GradientCells:
         np.add.at(weighted, moved, (later.cell * later.n)[at])
         np.add.at(self.n, moved, later.n[at])
         self.cell = weighted / np.maximum(self.n, 1.0)
-        self.seen = float(self.n.sum())
+        self._count()
 
     def counts(self) -> Floats:
         """See ``Cells``."""
@@ -165,6 +170,7 @@ class GradientCells:
         other.level, other.seen = self.level, self.seen
         other.n, other.cell = self.n.copy(), self.cell.copy()
         other.group, other.arm = self.group.copy(), self.arm.copy()
+        other.of_arm, other.of_group = self.of_arm.copy(), self.of_group.copy()
         return other
 
     def to_state(self, rows: Ints, cols: Ints) -> State:
@@ -195,7 +201,7 @@ class GradientCells:
         for position, name in enumerate(("offset", "square", "low", "high")):
             self.arm[:arms, position] = column(state, f"arm_{name}", np.float64, arms)
         self.level = float(column(state, "level", np.float64, 1)[0])
-        self.seen = float(self.n.sum())
+        self._count()
 
     def _start(self, sd: float) -> tuple[float, float]:
         return -_START * sd, _START * sd
@@ -220,6 +226,11 @@ class GradientCells:
         # The last row, of unseen arms, stays as new.
         arm[: had_arms - 1] = self.arm[:-1]
         self.group, self.arm = group, arm
+        self._count()
+
+    def _count(self) -> None:
+        self.of_arm, self.of_group = self.n.sum(axis=1), self.n.sum(axis=0)
+        self.seen = float(self.of_arm.sum())
 
 
 def _mean(a: Floats, n: float, b: Floats, m: float) -> Floats:

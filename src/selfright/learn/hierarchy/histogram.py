@@ -110,6 +110,14 @@ class Histogram:
             :, None
         ]
 
+    def scale_one(self, row: int, col: int, factor: float) -> None:
+        """Multiply all counts of one cell."""
+        slot = self._slot[row, col]
+        if slot != _NONE:
+            for page in self._page[slot].tolist():
+                if page != _NONE:
+                    self._counts[page] *= factor
+
     def of_cells(self, rows: Ints, cols: Ints) -> tuple[Ints, Floats, Floats]:
         """Return which of the cells (row times column), centre and count of all their bins."""
         cell, bins, counts = self._listed(rows, cols)
@@ -120,7 +128,10 @@ class Histogram:
         """Forget these arms and groups."""
         self._slot[rows] = _NONE
         self._slot[:, cols] = _NONE
-        self._rewrite()
+        # Pages nobody points to are given back once they are most of all.
+        if 2 * np.count_nonzero(self._slot != _NONE) < self._slots:
+            arms, groups = self._slot.shape
+            self.remap(np.arange(arms), np.arange(groups), arms, groups)
 
     def remap(self, rows: Ints, cols: Ints, arms: int, groups: int) -> None:
         """Move cells as ``Cells.remap`` does, into this shape."""
@@ -237,8 +248,3 @@ class Histogram:
         self._page.reshape(-1)[fresh] = np.arange(self._pages, needed)
         self._counts[self._pages : needed] = 0
         self._pages = needed
-
-    def _rewrite(self) -> None:
-        """Give back the pages nobody points to any more."""
-        arms, groups = self._slot.shape
-        self.remap(np.arange(arms), np.arange(groups), arms, groups)

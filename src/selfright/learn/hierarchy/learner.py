@@ -98,8 +98,7 @@ class Learner:
             For models whose groups are what changed: an agent's parameters.
         """
         model = self.copy()
-        model.evidence.forget(arms, groups)
-        model.update(samples)
+        model.evidence.restart(arms, groups, samples)
         return model
 
     def merge(self, other: Self) -> Self:

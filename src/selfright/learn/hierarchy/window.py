@@ -13,7 +13,7 @@ from typing import Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from selfright.learn.hierarchy.cells import State, SumCells, column
+from selfright.learn.hierarchy.cells import FEW, State, SumCells, column
 from selfright.learn.hierarchy.histogram import Bins
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -49,12 +49,26 @@ class WindowCells(SumCells):
 
     def add(self, rows: Ints, cols: Ints, y: Floats, weight: Floats) -> None:
         """See ``Cells``."""
-        if len(y) > self.window and (weight > 0).all():
-            # What the same batch pushes out again need not be learnt.
-            kept = _newest(rows * self.n.shape[1] + cols, self.window)
-            rows, cols, y, weight = rows[kept], cols[kept], y[kept], weight[kept]
-        for one in zip(rows.tolist(), cols.tolist(), y.tolist(), weight.tolist(), strict=True):
-            self.add_one(*one)
+        if len(y) <= FEW or (weight < 0).any():
+            for one in zip(rows.tolist(), cols.tolist(), y.tolist(), weight.tolist(), strict=True):
+                self.add_one(*one)
+            return
+        # What the same batch pushes out again need not be learnt.
+        kept, rank = _newest(rows * self.n.shape[1] + cols, self.window)
+        rows, cols, y = rows[kept], cols[kept], y[kept]
+        slot = self._slots_of(rows, cols)
+        place = (self.next_place[slot] + rank) % self.window
+        full = self.n[rows, cols] + rank >= self.window
+        gone, old_rows, old_cols = self.ring[slot, place][full], rows[full], cols[full]
+        self.ring[slot, place] = y
+        self.next_place += np.bincount(slot, minlength=len(self.next_place))
+        self.next_place %= self.window
+        super().add(
+            np.append(rows, old_rows),
+            np.append(cols, old_cols),
+            np.append(y, gone),
+            np.repeat([1.0, -1.0], [len(y), len(gone)]),
+        )
 
     def add_one(self, row: int, col: int, y: float, weight: float) -> None:
         """See ``Cells``."""
@@ -153,13 +167,21 @@ class WindowCells(SumCells):
         self.slot[row, col] = slot
         return slot
 
+    def _slots_of(self, rows: Ints, cols: Ints) -> Ints:
+        new = self.slot[rows, cols] == _NONE
+        for row, col in zip(rows[new].tolist(), cols[new].tolist(), strict=True):
+            self._slot_of(row, col)
+        return self.slot[rows, cols].astype(np.int64)
 
-def _newest(cell: Ints, count: int) -> Ints:
-    """Return the positions of the last ``count`` samples of each cell, in their order."""
+
+def _newest(cell: Ints, count: int) -> tuple[Ints, Ints]:
+    """Return the positions of the last ``count`` samples of each cell, and their ranks."""
     order = np.argsort(cell, kind="stable")
     ordered = cell[order]
-    from_end = np.searchsorted(ordered, ordered, side="right") - np.arange(len(cell))
-    return np.sort(order[from_end <= count])
+    after = np.searchsorted(ordered, ordered, side="right")
+    kept = after - np.arange(len(cell)) <= count
+    first = np.maximum(np.searchsorted(ordered, ordered), after - count)
+    return order[kept], (np.arange(len(cell)) - first)[kept]
 
 
 def _reshaped(old: npt.NDArray[np.int32], shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
