@@ -50,7 +50,7 @@ def _verdicts(tree: Path) -> dict[str, str]:
         text=True,
         check=False,
     )
-    found = dict(re.findall(r"^([\w ]+): .* (KEPT|BROKEN)$", done.stdout, re.MULTILINE))
+    found = dict(re.findall(r"^([\w ]+): .* (KEPT|BROKEN)(?: \(.*\))?$", done.stdout, re.MULTILINE))
     assert found, done.stdout + done.stderr
     assert (done.returncode == 0) == (set(found.values()) == {"KEPT"}), done.stdout
     return found
