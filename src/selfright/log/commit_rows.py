@@ -8,6 +8,7 @@ it may be read alone, and each commit has one over those of its events and all t
 from __future__ import annotations
 
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
@@ -17,11 +18,11 @@ from selfright.errors import CorruptLogError
 from selfright.events.batch import Commit
 from selfright.events.record import decode_act, encode_act
 from selfright.log.assembly import own_outcomes, own_runs, with_derived
-from selfright.log.schema import ACT, OUTCOME, RUN
+from selfright.log.schema import ACT, OUTCOME, RUN, check_bounds
 from selfright.log.stored import decode_outcome, decode_run, encode_row, outcomes_of, runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from selfright.events.batch import Intake
@@ -124,11 +125,8 @@ def read_commits(connection: Connection, path: Path, after: int, limit: int) -> 
 
     About 3 us a row. Raises ``CorruptLogError`` where stored bytes are not what was written.
     """
-    try:
+    with _noticing_damage(path, after):
         return _read_commits(connection, path, after, limit)
-    except (msgspec.MsgspecError, struct.error, ValueError, TypeError) as error:
-        # A column of another type than was written, or a checksum that fits by chance.
-        raise CorruptLogError(str(path), after, str(error)) from error
 
 
 def head(connection: Connection, path: Path) -> tuple[int, int, int]:
@@ -138,9 +136,23 @@ def head(connection: Connection, path: Path) -> tuple[int, int, int]:
     """
     row = connection.execute("SELECT min(first_offset), max(first_offset) FROM commits").fetchone()
     if row[0] is None:
+        check_bounds(connection, path, 0, 0)
         return 0, 0, 0
-    newest = read_commits(connection, path, row[1], 1)[0]
+    with _noticing_damage(path, row[1]):
+        newest = _read_commits(connection, path, row[1], 1)[0]
+    check_bounds(connection, path, row[0], newest.next_offset)
     return row[0], newest.next_offset, newest.log_time_us
+
+
+@contextmanager
+def _noticing_damage(path: Path, offset: int) -> Iterator[None]:
+    """Let what goes wrong in decoding be what it means."""
+    try:
+        yield
+    except (msgspec.MsgspecError, struct.error, ValueError, TypeError, LookupError) as error:
+        # A column of another type than was declared, a row that is missing, or a checksum
+        # that fits by chance.
+        raise CorruptLogError(str(path), offset, str(error)) from error
 
 
 def _read_commits(connection: Connection, path: Path, after: int, limit: int) -> list[Commit]:

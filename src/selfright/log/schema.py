@@ -10,6 +10,7 @@ import os
 import sqlite3
 import uuid
 from typing import TYPE_CHECKING, Final, Protocol
+from zlib import crc32
 
 from selfright.errors import ConfigError, CorruptLogError, StorageError
 
@@ -147,6 +148,25 @@ def log_id(connection: Connection, path: Path) -> str:
     return row[0]
 
 
+def set_bounds(connection: Connection, first: int, following: int) -> None:
+    """Note what range of offsets the commits cover, so that none can get lost unnoticed."""
+    connection.execute(
+        "UPDATE meta SET value = ? WHERE key = 'bounds'", (_bounds(first, following),)
+    )
+
+
+def check_bounds(connection: Connection, path: Path, first: int, following: int) -> None:
+    """Raise ``CorruptLogError`` unless the commits should cover that range."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'bounds'").fetchone()
+    if row is None or row[0] != _bounds(first, following):
+        raise CorruptLogError(str(path), following, "commits have got lost")
+
+
+def _bounds(first: int, following: int) -> str:
+    bounds = f"{first} {following}"
+    return f"{bounds} {crc32(bounds.encode()):08x}"
+
+
 def translated(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> SelfrightError:
     """Return what an error of SQLite means to us."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -185,6 +205,8 @@ def _check(connection: Connection, path: Path) -> None:
             if statement.strip():
                 connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('log_id', ?)", (uuid.uuid4().hex,))
+        connection.execute("INSERT INTO meta VALUES ('bounds', '')")
+        set_bounds(connection, 0, 0)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

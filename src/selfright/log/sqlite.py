@@ -135,6 +135,7 @@ class SqliteLog:
                 row, events = to_rows(intake, settled, first_offset, time_us)
                 connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", events)
                 connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+                schema.set_bounds(connection, self._first, settled.next_offset)
             book.save()
             connection.execute("COMMIT")
             if is_new:
@@ -177,6 +178,7 @@ class SqliteLog:
                 forget(book, commit, cut)
             connection.execute("DELETE FROM events WHERE offset < ?", (cut,))
             connection.execute("DELETE FROM commits WHERE first_offset < ?", (cut,))
+            schema.set_bounds(connection, cut, self._next)
             book.save()
             connection.execute("COMMIT")
         with self._changed:

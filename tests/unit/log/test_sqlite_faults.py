@@ -242,6 +242,17 @@ def test_damaged_newest_commit_is_found_when_the_log_is_opened(log, path, make):
         SqliteLog(path)
 
 
+@pytest.mark.parametrize("lost", ["first_offset >= 5", "first_offset < 5", "first_offset >= 0"])
+def test_commits_cannot_get_lost_unnoticed(log, path, make, lost):
+    """At neither end, nor all of them."""
+    for i in range(3):
+        log.append(story(make, i), i)
+    log._writer.execute(f"DELETE FROM commits WHERE {lost}")
+    log.close()
+    with pytest.raises(CorruptLogError, match="lost"):
+        SqliteLog(path)
+
+
 def test_link_that_leads_astray_is_noticed(log, make):
     """Even where its checksum fits."""
     log.append(make.intake([make.run("r1"), make.run("r2")], [make.outcome(run_id="r1")]), 1)
