@@ -97,10 +97,14 @@ class Fold:
         low = commit.first_offset if start is None else start
         moment = self._moment = Moment(self._moment.now_us, low)
         next_act = next((seq for seq, _ in commit.acts if seq >= low), _NEVER)
-        if next_act == low or not self.policy.file_clock:
+        act = next(act for seq, act in commit.acts if seq == low) if next_act == low else None
+        if not self.policy.file_clock:
             moment.now_us = max(moment.now_us, commit.log_time_us)
-        if next_act == low:
-            self._take_act(next(act for seq, act in commit.acts if seq == low), moment)
+        elif act is not None:
+            # Not the commit's time: that of a batch of rows is the time of its last row.
+            moment.now_us = max(moment.now_us, act.ts_us)
+        if act is not None:
+            self._take_act(act, moment)
             reached = low + 1
         else:
             high = min(next_act, commit.next_offset)

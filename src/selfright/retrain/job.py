@@ -183,7 +183,8 @@ def _fed(
             break
         for commit in commits:
             fed = feed.take(commit)
-            if fed.restarted:
+            # What statuses taught is set aside where it was taught: in the rewards.
+            if fed.restarted and model_type is ModelType.AGENT_SELECTION:
                 dropped = set(fed.restarted)
                 parts = [_without(part, dropped) for part in parts]
             parts.append(fed.samples[model_type])
