@@ -67,7 +67,7 @@ class Samples:
     ts_us: Ints
 
     def __post_init__(self) -> None:
-        y = np.rint(np.asarray(self.y, dtype=np.float64) * GRAIN) / GRAIN
+        y = np.asarray(self.y, dtype=np.float64)
         weight = np.asarray(self.weight, dtype=np.float64)
         ts_us = np.asarray(self.ts_us, dtype=np.int64)
         n = len(self.arm)
@@ -76,12 +76,14 @@ class Samples:
                 f"columns differ: {n} arms, {len(self.group)} groups, y {y.shape}, "
                 f"weight {weight.shape}, ts_us {ts_us.shape}"
             )
-        if n:
-            # A NaN fails every comparison, so one test catches it too.
-            if not np.abs(y).max() <= LARGEST:
-                raise ValueError(f"targets must be finite and within +-{LARGEST:g}")
-            if not (np.abs(weight) == 1.0).all():
-                raise ValueError("a weight must be 1 (add) or -1 (take back)")
+        # One sample at a time is how a slow stream comes: numbers beat arrays of one.
+        largest = np.abs(y).max(initial=0.0) if n != 1 else abs(float(y[0]))
+        # A NaN fails every comparison, so one test catches it too.
+        if not largest <= LARGEST:
+            raise ValueError(f"targets must be finite and within +-{LARGEST:g}")
+        if not ((np.abs(weight) == 1.0).all() if n != 1 else abs(float(weight[0])) == 1.0):
+            raise ValueError("a weight must be 1 (add) or -1 (take back)")
+        y = np.rint(y * GRAIN) / GRAIN if n != 1 else np.array([round(float(y[0]) * GRAIN) / GRAIN])
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "ts_us", ts_us)

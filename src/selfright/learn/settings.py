@@ -20,9 +20,9 @@ class LearnSettings:
     ----------
     thompson_variance
         The posterior variance is multiplied by this before a choice is drawn. 1 is the
-        textbook's Thompson sampling, which explores for a horizon without end; a
-        quarter loses less over 10,000 decisions in all synthetic fleets but the
-        smallest, and still finds the best arm.
+        textbook's Thompson sampling, which explores for a horizon without end. Over
+        3,000 and 10,000 decisions in 175 synthetic fleets a quarter earned most on
+        average, a half .006 less, the whole .02 less.
     grid_points
         Cells in which the probability of being the best is integrated.
     floor

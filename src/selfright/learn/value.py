@@ -26,8 +26,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Scores in per cent, tenths and quarters lie on the centres of these bins.
 _QUALITY_BINS: Final = Bins(low=0.0, width=0.01, count=101, atoms=True)
-# 20 microseconds to 6 days in steps of 3 %.
-_LATENCY_BINS: Final = Bins(low=-4.0, width=1 / 32, count=24 * 32, atoms=False)
+# 20 microseconds to 6 days in steps of 6 %.
+_LATENCY_BINS: Final = Bins(low=-4.0, width=1 / 16, count=24 * 16, atoms=False)
 # A second, before anything is known; the first sample all but replaces it.
 _LATENCY_LEVEL, _LATENCY_LEVEL_WEIGHT = 7.0, 0.1
 _QUALITY_LEVEL, _QUALITY_LEVEL_WEIGHT = 0.5, 2.0

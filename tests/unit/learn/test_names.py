@@ -36,7 +36,7 @@ def test_moves_tell_where_every_old_index_went():
     """A name that is pushed out is pooled; the others keep an index of their own."""
     names = Names(2)
     names.admit(["a", "b"])
-    fresh = next(n for n in map(str, range(1000)) if names._ranked[-1] > _rank_of(n))
+    fresh = next(n for n in map(str, range(1000)) if _stays_with(n, "a", "b"))
     moved = names.admit([fresh])
     old = ["a", "b"]
     assert [names.names[i] for i in moved.tolist()] in (
@@ -67,7 +67,9 @@ def test_dropping_names_makes_room():
     assert names.find("c") == 1
 
 
-def _rank_of(name):
-    alone = Names(1)
-    alone.admit([name])
-    return alone._ranked[0]
+def _stays_with(name, *others):
+    """Return whether ``name`` pushes one of the others out of a full house."""
+    names = Names(len(others))
+    names.admit(others)
+    names.admit([name])
+    return name in names.index

@@ -9,5 +9,6 @@
 ``evidence``   names and cells together: samples in, belief out
 ``shrinkage``  from evidence to a posterior mean and variance per arm and group
 ``residuals``  from histograms to intervals
+``normal``     the normal distribution's function and quantiles
 ``thompson``   from a posterior to the probabilities of a choice
 """

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from selfright.learn.hierarchy.cells import SumCells
 from selfright.learn.hierarchy.gradient import GradientCells
+from selfright.learn.hierarchy.normal import reach
 from selfright.learn.hierarchy.shrinkage import (
     Fleet,
     Prior,
@@ -29,8 +30,6 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 # Cells from which the fleet is learnt at most: bounds the cost where groups are many.
 _LEARNT_FROM_CELLS = 65_536
-# Of a normal distribution: what an error of the mean adds to an interval of 90 %.
-_REACH = 1.645
 
 
 class Belief(Protocol):
@@ -168,5 +167,5 @@ class SteppedBelief:
         )
         # Errors are those of predictions made before, so they contain that of the mean;
         # but where nothing was predicted yet, its uncertainty comes on top.
-        spread = 0.0 if self._cells.n[row, col] > 0 else _REACH * sqrt(var)
+        spread = 0.0 if self._cells.n[row, col] > 0 else reach(self._cells.how.coverage) * sqrt(var)
         return mean, mean - sqrt(low**2 + spread**2), mean + sqrt(high**2 + spread**2)

@@ -253,5 +253,5 @@ def column(
 
 
 def roomy(needed: int, had: int) -> int:
-    """Return a size with room for ``needed`` and the empty last one, doubling."""
-    return had if needed < had else max(needed + 1, 2 * had)
+    """Return a size with room for ``needed`` and the empty last one, growing by half."""
+    return had if needed < had else max(needed + 1, had + had // 2)

@@ -76,21 +76,29 @@ class Evidence:
         """Learn samples in their order. Raises ``ValueError`` for a target out of range."""
         if not len(samples):
             return
+        if len(samples) == 1 and self._learn_one(samples):
+            return
         self._check(samples.y)
         self._changed()
-        if len(samples) == 1:
-            row = self.arms.index.get(samples.arm[0], -1)
-            col = self.groups.index.get(samples.group[0], -1)
-            if row >= 0 and col >= 0:
-                weight = float(samples.weight[0])
-                self.cells.add_one(row, col, float(samples.y[0]), weight)
-                if weight < 0 or self.owing:
-                    self._compact_after(np.array([row]), np.array([col]))
-                return
         rows, cols = self._places(samples.arm, samples.group)
         self.cells.add(rows, cols, samples.y, samples.weight)
         if self.owing or (samples.weight < 0).any():
             self._compact_after(rows, cols)
+
+    def _learn_one(self, samples: Samples) -> bool:
+        """Learn one sample without the set-up of arrays; return False if it needs them."""
+        row = self.arms.index.get(samples.arm[0], -1)
+        col = self.groups.index.get(samples.group[0], -1)
+        y, weight, design = float(samples.y[0]), float(samples.weight[0]), self.design
+        if row < 0 or col < 0 or weight < 0 or self.owing:
+            return False
+        if design.low is not None and y < design.low:
+            return False
+        if design.high is not None and y > design.high:
+            return False
+        self._changed()
+        self.cells.add_one(row, col, y, weight)
+        return True
 
     def belief(self) -> Belief:
         """Return what is believed now; valid until the next update."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from selfright.learn.hierarchy.cells import State, column, moves, roomy
 from selfright.learn.hierarchy.histogram import Histogram
+from selfright.learn.hierarchy.normal import reach
 from selfright.learn.hierarchy.shrinkage import Prior
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -28,8 +29,6 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 _LEVEL_SHARE: Final = 0.1
 # Together the four steps of a sample must not lead beyond it.
 _MOST: Final = 0.9
-# Standard deviations to the ends of a normal interval of 90 %, where quantiles begin.
-_START: Final = 1.645
 # Largest and smallest step of a quantile, in standard deviations.
 _QUANTILE_STEP: Final = (0.3, 0.05)
 
@@ -204,7 +203,9 @@ class GradientCells:
         self._count()
 
     def _start(self, sd: float) -> tuple[float, float]:
-        return -_START * sd, _START * sd
+        """Return where the quantiles begin: at those of a normal distribution."""
+        end = reach(self.how.coverage) * sd
+        return -end, end
 
     def _learn_error(self, arm: Floats, error: float, step: float) -> None:
         arm[1] += step * (error * error - arm[1])

@@ -230,7 +230,9 @@ class Histogram:
         fresh = np.unique(rows * width + cols)
         needed = self._slots + len(fresh)
         if needed > len(self._page):
-            grown = np.full((max(needed, 2 * len(self._page)), self.bins.pages), _NONE, np.int32)
+            grown = np.full(
+                (max(needed, len(self._page) * 3 // 2), self.bins.pages), _NONE, np.int32
+            )
             grown[: len(self._page)] = self._page
             self._page = grown
         self._slot.reshape(-1)[fresh] = np.arange(self._slots, needed)
@@ -242,7 +244,9 @@ class Histogram:
         needed = self._pages + len(fresh)
         # One page more than needed: reading the page -1 must find something.
         if needed >= len(self._counts):
-            grown = np.zeros((max(needed + 1, 2 * len(self._counts)), _PAGE), self._counts.dtype)
+            grown = np.zeros(
+                (max(needed + 1, len(self._counts) * 3 // 2), _PAGE), self._counts.dtype
+            )
             grown[: self._pages] = self._counts[: self._pages]
             self._counts = grown
         self._page.reshape(-1)[fresh] = np.arange(self._pages, needed)

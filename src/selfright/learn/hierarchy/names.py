@@ -8,7 +8,6 @@ with a small hash can push a known name into the pool. It is paid only above the
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, TypeAlias
@@ -17,21 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 Ints: TypeAlias = npt.NDArray[np.int64]
-# Hash, text, name: the second breaks ties of the first, the third is never compared.
-_Rank: TypeAlias = tuple[int, str, str | None]
 
 OTHER: Final = "_other"
 UNSEEN: Final = -1
-# Sort first and last whatever the hash: no group at all is never pooled, the pool is last.
+# Sort first and last whatever the hashes: no group at all is never pooled, the pool is last.
 _NONE_RANK: Final = -1
-_OTHER_RANK: Final = 1 << 64
+_OTHER_RANK: Final = (1 << 63) - 1
 
 
 class Names:
     """Dense indices of the names in use, and their canonical order.
 
     Indices follow the order of arrival; ``order`` lists them by hash, which is the same
-    for the same set of names. O(1) to find a name, O(limit) to add one.
+    for the same set of names. O(1) to find a name, O(1) to add one below the cap.
 
     Parameters
     ----------
@@ -39,13 +36,14 @@ class Names:
         Names beside ``_other`` and None that get an index of their own.
     """
 
-    __slots__ = ("_order", "_ranked", "index", "limit", "names")
+    __slots__ = ("_order", "_ranks", "index", "limit", "names")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.names: list[str | None] = []
         self.index: dict[str | None, int] = {}
-        self._ranked: list[_Rank] = []
+        # By index; longer than there are names.
+        self._ranks = np.zeros(4, dtype=np.int64)
         self._order: Ints | None = None
 
     def __len__(self) -> int:
@@ -79,67 +77,74 @@ class Names:
         fresh = [name for name in dict.fromkeys(names) if name not in self.index]
         if sum(name is not None and name != OTHER for name in fresh) <= self._room():
             for name in fresh:
-                self._append(name)
+                self._append(name, _rank(name))
             return None
-        ranked = [_rank(name) for name in fresh]
+        ranked = [(_rank(name), name) for name in fresh]
         if OTHER in self.index:
-            ranked = [rank for rank in ranked if self._fits(rank)]
+            ranked = [(rank, name) for rank, name in ranked if self._fits(rank)]
         return self._rebuild(ranked) if ranked else None
 
     def keep(self, kept: Ints) -> Ints:
         """Drop all but the indices ``kept``; return the new index of each old one or -1."""
         moved = np.full(len(self.names), UNSEEN, dtype=np.int64)
         moved[kept] = np.arange(len(kept))
-        stay = [self.names[i] for i in kept.tolist()]
-        wanted = set(stay)
-        self._reset(stay, [rank for rank in self._ranked if rank[2] in wanted])
+        self._reset([(int(self._ranks[i]), self.names[i]) for i in kept.tolist()])
         return moved
 
     def order(self) -> Ints:
         """Return the indices sorted by the hash of their names; ``_other`` is the last."""
         if self._order is None:
-            self._order = np.array([self.index[rank[2]] for rank in self._ranked], dtype=np.int64)
+            self._order = np.argsort(self._ranks[: len(self.names)], kind="stable")
         return self._order
 
     def copy(self) -> Names:
         """Return names that can grow apart from these."""
         other = Names(self.limit)
         other.names, other.index = self.names.copy(), self.index.copy()
-        other._ranked, other._order = self._ranked.copy(), self._order
+        other._ranks, other._order = self._ranks.copy(), self._order
         return other
 
     def _room(self) -> int:
         return self.limit - len(self.names) + (None in self.index) + (OTHER in self.index)
 
-    def _fits(self, rank: _Rank) -> bool:
+    def _fits(self, rank: int) -> bool:
         """Return whether a name stays out of the pool that there is."""
-        return self._room() > 0 or rank < self._ranked[-2]
+        return self._room() > 0 or rank < self._ranks[self.order()[-2]]
 
-    def _append(self, name: str | None) -> None:
-        self.index[name] = len(self.names)
+    def _append(self, name: str | None, rank: int) -> None:
+        place = len(self.names)
+        if place == len(self._ranks):
+            self._ranks = np.concatenate([self._ranks, np.zeros_like(self._ranks)])
+        self._ranks[place] = rank
+        self.index[name] = place
         self.names.append(name)
-        insort(self._ranked, _rank(name))
         self._order = None
 
-    def _reset(self, names: list[str | None], ranked: list[_Rank]) -> None:
-        self.names, self._ranked, self._order = names, ranked, None
-        self.index = {name: i for i, name in enumerate(names)}
+    def _reset(self, ranked: list[tuple[int, str | None]]) -> None:
+        self.names, self.index, self._order = [], {}, None
+        for rank, name in ranked:
+            self._append(name, rank)
 
-    def _rebuild(self, fresh: list[_Rank]) -> Ints:
+    def _rebuild(self, fresh: list[tuple[int, str | None]]) -> Ints:
         before = self.names
-        ranked = sorted(rank for rank in [*self._ranked, *fresh] if rank[2] != OTHER)
-        ranked = ranked[: self.limit + (ranked[0][2] is None)]
-        stay = {rank[2] for rank in ranked}
-        names = [name for name in [*before, *(rank[2] for rank in fresh)] if name in stay]
-        self._reset([*names, OTHER], [*ranked, _rank(OTHER)])
+        every = [*zip(self._ranks[: len(before)].tolist(), before, strict=True), *fresh]
+        named = [(rank, name) for rank, name in every if name != OTHER]
+        free = self.limit + any(name is None for _, name in named)
+        # Two names of one hash are told apart by their text.
+        stay = {name for _, name in sorted(named, key=_by_rank)[:free]}
+        self._reset([*((r, n) for r, n in named if n in stay), (_OTHER_RANK, OTHER)])
         pool = self.index[OTHER]
         return np.array([self.index.get(name, pool) for name in before], dtype=np.int64)
 
 
-def _rank(name: str | None) -> _Rank:
+def _by_rank(ranked: tuple[int, str | None]) -> tuple[int, str]:
+    return ranked[0], ranked[1] or ""
+
+
+def _rank(name: str | None) -> int:
     if name is None:
-        return _NONE_RANK, "", None
+        return _NONE_RANK
     if name == OTHER:
-        return _OTHER_RANK, name, name
+        return _OTHER_RANK
     digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big"), name, name
+    return int.from_bytes(digest, "big") >> 2

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from selfright.learn.hierarchy.belief import ShrunkBelief
 from selfright.learn.hierarchy.histogram import Histogram
+from selfright.learn.hierarchy.normal import reach
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -47,8 +48,6 @@ _LOGISTIC: Final = 1.0 / 1.702
 _GRID_WIDTH: Final = 0.05
 _GRID_REACH: Final = 200
 _GRID: Final = np.linspace(-_GRID_REACH, _GRID_REACH, 2 * _GRID_REACH + 1) * _GRID_WIDTH
-# Of a normal distribution: what an error of the mean adds to an interval of 90 %.
-_REACH: Final = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Residuals:
     ) -> None:
         self._histogram, self._belief = histogram, belief
         self._arms, self._groups = arms[:_FLEET_ARMS], groups
-        self._missed = (1.0 - coverage) / 2
+        self._missed, self._reach = (1.0 - coverage) / 2, reach(coverage)
 
     def interval(self, row: int, col: int) -> tuple[float, float, float]:
         """Return mean, lower and upper end for an arm in a group; -1: never seen."""
@@ -107,7 +106,7 @@ class Residuals:
             low, high = quantiles(off, weight, ends)
             half = 0.0
         below, above = max(0.0, half - low), max(0.0, half + high)
-        spread = _REACH * sqrt(var)
+        spread = self._reach * sqrt(var)
         return mean, mean - sqrt(below**2 + spread**2), mean + sqrt(above**2 + spread**2)
 
     @cached_property

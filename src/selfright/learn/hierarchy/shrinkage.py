@@ -168,12 +168,14 @@ def _told_apart(
     n: Floats, s: Floats, n_arm: Floats, s_arm: Floats, level: float, prior: Prior
 ) -> tuple[Floats, Floats]:
     """Return level plus difficulty per group, and effect per arm, by alternating fits."""
-    n_group, s_group = np.add.reduce(n), np.add.reduce(s)
-    base = np.full(n.shape[1], level)
-    arm = np.zeros(len(n))
-    for _ in range(_PASSES):
-        arm = (s_arm - n @ base) / (n_arm + prior.additive_weight)
-        base = level + (s_group - level * n_group - arm @ n) / (n_group + prior.additive_weight)
+    n_group = np.add.reduce(n)
+    by_group = np.add.reduce(s) - level * n_group
+    weight_arm, weight_group = n_arm + prior.additive_weight, n_group + prior.additive_weight
+    arm = (s_arm - level * n_arm) / weight_arm
+    base = level + (by_group - arm @ n) / weight_group
+    for _ in range(_PASSES - 1):
+        arm = (s_arm - n @ base) / weight_arm
+        base = level + (by_group - arm @ n) / weight_group
     return base, arm
 
 
