@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,6 +176,26 @@ def _same(left: RunBatch | OutcomeBatch, right: RunBatch | OutcomeBatch) -> None
     assert left.rows() == right.rows()
     for mine, theirs in zip(left.rows(), right.rows(), strict=True):
         assert [type(value) for value in mine] == [type(value) for value in theirs]
+
+
+@given(RUNS, st.lists(st.booleans(), min_size=8, max_size=8))
+def test_a_usual_run_is_a_run_without_the_rest(
+    rows: list[dict[str, Any]], usual: list[bool]
+) -> None:
+    """Whether a run of the usual fields comes in short or at full length, it is the same."""
+    door, short, full = Door(_score), [], []
+    for row, is_usual in zip(rows, usual, strict=False):
+        given_fields = list(row.values())
+        rest = [0 if name == "retry_count" else None for name in list(row)[7:]]
+        try:
+            whole = door.run(*given_fields[:7], *rest, NOW_US)
+        except InvalidEventError as error:
+            with pytest.raises(InvalidEventError, match=error.field):
+                door.usual_run(*given_fields[:7], NOW_US)
+            continue
+        full.append(whole)
+        short.append(door.usual_run(*given_fields[:7], NOW_US) if is_usual else whole)
+    _same(run_batch(short), run_batch(full))
 
 
 def _scalar_runs(rows: list[dict[str, Any]]) -> tuple[RunBatch, dict[int, str], int]:

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from selfright.events.batch import Intake
-from selfright.events.raw import RAW_RUN_FIELDS, outcome_batch, run_batch
+from selfright.events.raw import (
+    RAW_RUN_FIELDS,
+    USUAL_RUN_FIELDS,
+    outcome_batch,
+    run_batch,
+)
 
 if TYPE_CHECKING:
     from selfright.events.record import AnyAct
 
 ROWS_PER_INTAKE: Final = 1024
+_RUNS: Final = frozenset({RAW_RUN_FIELDS, USUAL_RUN_FIELDS})
 
 
 class Inbox:
@@ -47,27 +53,34 @@ class Inbox:
 
     def take(self) -> Intake | None:
         """Return the oldest rows, at most 1,024, as one intake; None if there are none."""
-        rows = self._rows
-        count = min(len(rows), ROWS_PER_INTAKE)
+        count = min(len(self._rows), ROWS_PER_INTAKE)
         if not count:
             return None
-        runs: list[Any] = []
-        outcomes: list[Any] = []
-        acts: list[tuple[int, AnyAct]] = []
-        run_seq: list[int] = []
-        outcome_seq: list[int] = []
-        for seq in range(count):
-            row = rows.popleft()
-            if not isinstance(row, tuple):
-                acts.append((seq, row))
-            elif len(row) == RAW_RUN_FIELDS:
-                runs.append(row)
-                run_seq.append(seq)
-            else:
-                outcomes.append(row)
-                outcome_seq.append(seq)
-        return Intake(
-            run_batch(runs, np.array(run_seq, dtype=np.int64)),
-            outcome_batch(outcomes, np.array(outcome_seq, dtype=np.int64)),
-            tuple(acts),
-        )
+        pop = self._rows.popleft
+        rows = [pop() for _ in range(count)]
+        # Most streams are runs and nothing else; then nothing has to be sorted out.
+        if set(map(type, rows)) == {tuple} and _RUNS.issuperset(map(len, rows)):
+            return Intake.of(run_batch(rows))
+        return _sorted_out(rows)
+
+
+def _sorted_out(rows: list[Any]) -> Intake:
+    runs: list[Any] = []
+    outcomes: list[Any] = []
+    acts: list[tuple[int, AnyAct]] = []
+    run_seq: list[int] = []
+    outcome_seq: list[int] = []
+    for seq, row in enumerate(rows):
+        if not isinstance(row, tuple):
+            acts.append((seq, row))
+        elif len(row) in _RUNS:
+            runs.append(row)
+            run_seq.append(seq)
+        else:
+            outcomes.append(row)
+            outcome_seq.append(seq)
+    return Intake(
+        run_batch(runs, np.array(run_seq, dtype=np.int64)),
+        outcome_batch(outcomes, np.array(outcome_seq, dtype=np.int64)),
+        tuple(acts),
+    )
