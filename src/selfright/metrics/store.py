@@ -92,7 +92,7 @@ class MetricsStore:
         self._ledger = ledger
         self._digests = Digests()
         self._trends = TrendReader(self._digests)
-        self._others: dict[int, tuple[int, RollingTotals]] = {}
+        self._others: dict[int, tuple[tuple[int, int | None], RollingTotals]] = {}
         self._fleet: tuple[tuple[int, int, float], FleetReference] | None = None
 
     @property
@@ -329,10 +329,12 @@ class MetricsStore:
         newest, room = now_us // US_PER_MINUTE, len(ledger.last_us)
         if width == ledger.window.width:
             return ledger.window.seek(newest, ledger.minutes, room)
-        changes, window = self._others.pop(width, (-1, RollingTotals(width)))
-        if changes != ledger.changes:
+        # What the horizon left behind could not be taken away from a window any more.
+        holds = (ledger.changes, ledger.floor)
+        known, window = self._others.pop(width, (holds, RollingTotals(width)))
+        if known != holds:
             window.forget()
-        self._others[width] = (ledger.changes, window)
+        self._others[width] = (holds, window)
         while len(self._others) > _OTHER_WINDOWS:
             del self._others[next(iter(self._others))]
         return window.seek(newest, ledger.minutes, room)

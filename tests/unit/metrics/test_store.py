@@ -125,6 +125,15 @@ def test_a_window_does_not_show_what_has_been_forgotten(store, make_runs, codes)
     assert store.snapshot(0, NOON + 70 * MINUTE).total_tasks == 1
 
 
+@pytest.mark.parametrize("width", [60, 100, 240])
+def test_every_window_forgets_what_the_horizon_left_behind(store, make_runs, codes, width):
+    """Read again where it stands after time passed without an event, whatever its length."""
+    store.update_runs(codes(0), make_runs(ts_us=NOON))
+    for at in (0, 240, 241):
+        store.advance(NOON + at * MINUTE)
+        assert store.snapshot(0, NOON + 30 * MINUTE, width).total_tasks == (at <= 240)
+
+
 def test_an_evicted_agent_cannot_go_below_nothing(store, make_runs, codes):
     """A retraction of what was forgotten is ignored; what comes after counts from 0."""
     runs = make_runs(3, ts_us=NOON)
