@@ -11,7 +11,6 @@ from selfright.errors import ConfigError, MissingExtraError, UnknownNameError
 from selfright.events.batch import RUN_COLUMNS
 from selfright.events.timestamp import iso
 from selfright.loop.retraining import RetrainResult
-from selfright.metrics.scores import agent_performance, fleet_reference
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 
 if TYPE_CHECKING:
@@ -39,20 +38,18 @@ class FleetView:
     def agent(self, name: str, window_minutes: float | None) -> AgentPerformance:
         """Return one agent's figures."""
         with self._circle.reading() as fold:
-            return self._performance(fold, name, _window(window_minutes))
+            code = fold.agents.get(name)
+            if code is None:
+                return AgentPerformance.unknown(name)
+            return self._performances(fold, [code], [name], _window(window_minutes))[name]
 
     def agents(self, window_minutes: float | None) -> dict[str, AgentPerformance]:
         """Return every agent's figures by name."""
+        window = _window(window_minutes)
         with self._circle.reading() as fold:
             metrics, names = fold.rooms.metrics, fold.agents.names
-            found = metrics.snapshots(self._now_us(fold), _window(window_minutes))
-            fleet = fleet_reference(found.values())
-            return {
-                names[code]: agent_performance(
-                    names[code], self._type(fold, code), of_agent, metrics.last_run_us(code), fleet
-                )
-                for code, of_agent in found.items()
-            }
+            codes = metrics.agents()
+            return self._performances(fold, codes, [names[code] for code in codes], window)
 
     def agent_names(self) -> list[str]:
         """Return the names of all agents ever seen."""
@@ -169,17 +166,14 @@ class FleetView:
             raise MissingExtraError(f"runs_frame(engine={engine!r})", "frames") from error
         return frames.table(columns) if engine == "arrow" else frames.DataFrame(columns)
 
-    def _performance(self, fold: Fold, name: str, window_minutes: float | None) -> AgentPerformance:
-        code = fold.agents.get(name)
-        if code is None:
-            return AgentPerformance.unknown(name)
-        now_us, metrics = self._now_us(fold), fold.rooms.metrics
-        found = metrics.snapshot(code, now_us, window_minutes)
-        return metrics.performance(code, name, self._type(fold, code), found, now_us)
-
-    @staticmethod
-    def _type(fold: Fold, code: int) -> str:
-        return fold.agent_types.get(fold.agents.names[code], "agent")
+    def _performances(
+        self, fold: Fold, codes: list[int], names: list[str], window_minutes: float | None
+    ) -> dict[str, AgentPerformance]:
+        types = [fold.agent_types.get(name, "agent") for name in names]
+        found = fold.rooms.metrics.performances(
+            codes, names, types, self._now_us(fold), window_minutes
+        )
+        return dict(zip(names, found, strict=True))
 
 
 def _window(minutes: float | None) -> float | None:

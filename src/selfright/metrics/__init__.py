@@ -12,8 +12,10 @@ The way of an event through this room::
 ``histogram``    logarithmic buckets and the quantiles read from them
 ``window``       running totals of the configured window; forgets on read
 ``digest``       fleet-wide figures per span of minutes; ``series``: one metric over time
-``figures``      what totals hold of an agent; ``interval``: how sure that is
-``snapshot``     PerformanceMetrics, AgentPerformance; ``scores``: beside the fleet
+``figures``      what totals hold of many agents; ``rates``: what that amounts to
+``interval``     how sure a figure is; ``blanked``: columns as lists, None where unknown
+``snapshot``     PerformanceMetrics, AgentPerformance, made of columns
+``scores``       agents beside their fleet; ``performance``: with their metrics
 ``trend``        improving, stable or degrading; ``metric_type``: which metrics there are
 ``accuracy``     how near a prediction comes to the truth
 ``state``        a store as arrays and back

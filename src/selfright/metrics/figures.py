@@ -1,4 +1,4 @@
-"""What totals hold of an agent: its sums, the quantiles of its durations, its names."""
+"""What totals hold of many agents: their sums, the quantiles of their durations, their names."""
 
 from __future__ import annotations
 
@@ -11,115 +11,113 @@ from selfright.events.batch import US_PER_MS
 from selfright.metrics.columns import WIDTH, Column
 from selfright.metrics.histogram import OCTAVES, edges, rank
 from selfright.metrics.interval import quantile_ranks
-from selfright.metrics.labels import FIRST, SLOT_BITS, SLOTS, Kind
-from selfright.metrics.paged import PAGE
+from selfright.metrics.labels import FIRST, SHARE, Kind
+from selfright.metrics.paged import PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from selfright.metrics.labels import Labels
+    from selfright.metrics.paged import Pages
     from selfright.metrics.totals import Totals
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-_AT_A_TIME: Final = 1024  # agents whose quantiles are read together: bounds the memory
+# What follows from the sums: decided runs, failures with timeouts, and all runs.
+DECIDED: Final = WIDTH
+ERRORS: Final = WIDTH + 1
+TOTAL: Final = WIDTH + 2
+
+_PERCENTS: Final = np.array([50, 95, 99, 100])
+_AT_A_TIME: Final = 1024  # agents whose pages are read together: bounds the memory
+_DURATIONS: Final = range(OCTAVES)  # pages of latency buckets; behind them those of names
+_NAMES: Final = range(OCTAVES, PAGES)
 
 
-class Latencies(NamedTuple):
-    """Quantiles of durations in ms, and the ends of the 95 % interval of p95."""
+class Marks(NamedTuple):
+    """How often each name was met, ascending by row and slot."""
 
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    greatest: float | None
-    p95_low: float | None
-    p95_high: float | None
+    rows: Ints
+    slots: Ints
+    counts: Ints
+
+    def of(self, kind: Kind) -> Marks:
+        """Return those of one kind."""
+        if len(self.rows) == 0:
+            return self
+        mine = (self.slots >= FIRST[kind]) & (self.slots < FIRST[kind] + SHARE[kind])
+        return Marks(self.rows[mine], self.slots[mine], self.counts[mine])
 
 
 class Figures(NamedTuple):
-    """Sums by ``Column``, quantiles, and counts by name of each kind."""
+    """What several agents came to, a row for each; the fleet as a whole is a row too.
 
-    cell: Sequence[int]
-    latencies: Latencies
-    names: Mapping[Kind, dict[str, int]]
-
-
-NO_LATENCIES: Final = Latencies(None, None, None, None, None, None)
-NO_FIGURES: Final = Figures((0,) * WIDTH, NO_LATENCIES, {})
-
-
-def figures_of(totals: Totals, labels: Labels, agent: int | None) -> Figures:
-    """Return the figures of an agent, or with None those of all agents together."""
-    if agent is not None and agent >= len(totals.values):
-        return NO_FIGURES
-    cell = (totals.values.sum(axis=0) if agent is None else totals.values[agent]).tolist()
-    counts = totals.counts
-    numbers, pages = counts.pages_of_all() if agent is None else counts.pages_of(agent)
-    timed = int(np.searchsorted(numbers, OCTAVES))
-    latencies = NO_LATENCIES
-    if cell[Column.DURATION_US] > 0:
-        ranks = _ranks(cell[Column.DURATION_US])
-        reached = np.cumsum(pages[:timed].reshape(-1))
-        place = np.searchsorted(reached, ranks, side="left")
-        latencies = _latencies((numbers[place // PAGE] * PAGE + place % PAGE).tolist(), ranks)
-    names: dict[Kind, dict[str, int]] = {}
-    for row, column in zip(*np.nonzero(pages[timed:]), strict=True):
-        kind, name = labels.find(int(numbers[timed + row]) * PAGE + int(column))
-        names.setdefault(kind, {})[name] = pages[timed:].item(row, column)
-    return Figures(cell, latencies, names)
-
-
-def figures_of_all(totals: Totals, labels: Labels, agents: Ints) -> list[Figures]:
-    """Return the figures of each of ``agents``; about 5 us each."""
-    cells: list[list[int]] = totals.values[agents].tolist()
-    names = _names(totals, labels)
-    latencies = [NO_LATENCIES] * len(cells)
-    counts = totals.values[agents, Column.DURATION_US]
-    timed = np.flatnonzero(counts > 0)
-    for start in range(0, len(timed), _AT_A_TIME):
-        part = timed[start : start + _AT_A_TIME]
-        for i, latency in zip(part.tolist(), _all(totals, agents[part], counts[part]), strict=True):
-            latencies[i] = latency
-    return [
-        Figures(cell, latency, names.get(agent, {}))
-        for agent, cell, latency in zip(agents.tolist(), cells, latencies, strict=True)
-    ]
-
-
-def _ranks(n: int) -> list[int]:
-    """Return the ranks to look up among ``n`` values, in the order of ``Latencies``.
-
-    Those of the interval are 0 where ``n`` is too small for one.
+    Attributes
+    ----------
+    sums
+        int64[WIDTH + 3, rows]: a line per ``Column``, and those that follow from them.
+    latencies_ms
+        float64[6, rows]: p50, p95, p99, the greatest, and the ends of the 95 % interval of
+        p95; NaN where unknown.
+    marks
+        Counts of names.
+    labels
+        Whose slots the marks are.
     """
-    low, high = quantile_ranks(n, 0.95) or (0, 0)
-    return [rank(n, 50, 100), rank(n, 95, 100), rank(n, 99, 100), n, low, high]
+
+    sums: Ints
+    latencies_ms: Floats
+    marks: Marks
+    labels: Labels
+
+    def names(self, kind: Kind) -> list[dict[str, int]]:
+        """Return the counts by name of each row, every one a dictionary of its own."""
+        found: list[dict[str, int]] = [{} for _ in range(self.sums.shape[1])]
+        rows, slots, counts = self.marks.of(kind)
+        if len(rows):
+            names = self.labels.names(kind)
+            places = (slots - FIRST[kind]).tolist()
+            for row, place, count in zip(rows.tolist(), places, counts.tolist(), strict=True):
+                found[row][names[place]] = count
+        return found
 
 
-def _latencies(buckets: Sequence[int], ranks: Sequence[int]) -> Latencies:
-    value = edges().value
-    p50, p95, p99, greatest, low, high = [value.item(bucket) / US_PER_MS for bucket in buckets]
-    if ranks[-1] == 0:
-        return Latencies(p50, p95, p99, greatest, None, None)
-    return Latencies(p50, p95, p99, greatest, low, high)
+def figures_of(totals: Totals, labels: Labels, agents: Ints | None) -> Figures:
+    """Return the figures of each of ``agents``, or with None those of all of them together.
+
+    About 100 us, and 1 us per agent. An agent that the totals have no room for came to
+    nothing.
+    """
+    if agents is None:
+        cells = totals.values.sum(axis=0, keepdims=True)
+        pages, named = (totals.counts.pages_of_all(part) for part in (_DURATIONS, _NAMES))
+        marks = Marks(*named.entries())
+        return Figures(_sums(cells), _latencies(pages, cells), marks, labels)
+    cells = np.zeros((len(agents), WIDTH), dtype=np.int64)
+    held = agents < len(totals.values)
+    cells[held] = totals.values[agents[held]]
+    latencies = np.empty((6, len(agents)))
+    for start in range(0, len(agents), _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        pages = totals.counts.pages_of(agents[part], _DURATIONS)
+        latencies[:, part] = _latencies(pages, cells[part])
+    marks = Marks(*totals.counts.pages_of(agents, _NAMES).entries())
+    return Figures(_sums(cells), latencies, marks, labels)
 
 
-def _all(totals: Totals, agents: Ints, counts: Ints) -> list[Latencies]:
-    """Return the latencies of many agents, the same as one by one."""
-    known: dict[int, list[int]] = {n: _ranks(n) for n in np.unique(counts).tolist()}
-    ranks = np.array([known[n] for n in counts.tolist()])
-    values = edges().value[totals.counts.quantile_buckets(agents, ranks)] / US_PER_MS
-    found = [Latencies(*row) for row in values.tolist()]
-    for i in np.flatnonzero(ranks[:, -1] == 0).tolist():
-        found[i] = found[i]._replace(p95_low=None, p95_high=None)
-    return found
+def _sums(cells: Ints) -> Ints:
+    sums = np.empty((WIDTH + 3, len(cells)), dtype=np.int64)
+    sums[:WIDTH] = cells.T
+    sums[DECIDED] = sums[: Column.CANCELLED].sum(axis=0)
+    sums[ERRORS] = sums[Column.FAILURE] + sums[Column.TIMEOUT]
+    sums[TOTAL] = sums[: Column.RETRIED].sum(axis=0)
+    return sums
 
 
-def _names(totals: Totals, labels: Labels) -> dict[int, dict[Kind, dict[str, int]]]:
-    keys, counts = totals.counts.entries(FIRST[0])
-    slots = keys & (SLOTS - 1)
-    owners = {slot: labels.find(slot) for slot in np.unique(slots).tolist()}
-    found: dict[int, dict[Kind, dict[str, int]]] = {}
-    for key, slot, count in zip(keys.tolist(), slots.tolist(), counts.tolist(), strict=True):
-        kind, name = owners[slot]
-        found.setdefault(key >> SLOT_BITS, {}).setdefault(kind, {})[name] = count
-    return found
+def _latencies(pages: Pages, cells: Ints) -> Floats:
+    n = cells[:, Column.DURATION_US]
+    low, high = quantile_ranks(n, 0.95)
+    ranks = np.column_stack((rank(n[:, None], _PERCENTS, 100), low, high))
+    found = edges().value[pages.slots_at(ranks)] / US_PER_MS
+    found[n <= 0] = np.nan
+    found[ranks == 0] = np.nan  # too few for an interval
+    return found.T

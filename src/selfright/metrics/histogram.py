@@ -105,9 +105,10 @@ def bucket_of_one(duration_us: int) -> int:
     return bisect_left(edges().listed, duration_us) if duration_us else 0
 
 
-def rank(count: int, part: int, whole: int) -> int:
+def rank(count: Ints, part: int | Ints, whole: int) -> Ints:
     """Return which of ``count`` ordered values is the ``part / whole`` quantile, from 1."""
-    return max(1, -(-count * part // whole))
+    place: Ints = -(-count * part // whole)
+    return np.maximum(1, place)
 
 
 def bucket_at(counts: Ints, ranks: Sequence[int]) -> list[int]:

@@ -3,17 +3,16 @@
 An agent's durations spread over a few octaves and its names over a few slots, so that
 2,048 counts per agent would be zeros for the most part: 160 MB for 10,000 agents. Here a
 page of 32 counts is made when its first count comes. Adding is one indexed addition,
-quantiles of all agents one pass over the sums of pages.
+quantiles of many agents one pass over their pages.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from selfright.metrics.histogram import OCTAVES
 from selfright.metrics.labels import SLOTS
 
 Ints = npt.NDArray[np.int64]
@@ -21,6 +20,47 @@ Ints = npt.NDArray[np.int64]
 PAGE: Final = 32
 _PAGE_BITS: Final = 5
 PAGES: Final = SLOTS // PAGE
+
+
+class Pages(NamedTuple):
+    """Pages taken out, ascending by row and number.
+
+    Attributes
+    ----------
+    rows
+        Whose each page is: a position among those asked for.
+    numbers
+        The place of each page in the layout: slot divided by ``PAGE``.
+    counts
+        int64[pages, PAGE].
+    """
+
+    rows: Ints
+    numbers: Ints
+    counts: Ints
+
+    def slots_at(self, ranks: Ints) -> Ints:
+        """Return the slot that holds the value at each rank, from 1, of each row.
+
+        ``ranks`` has a line per row. A rank beyond what a row counts has no meaning. Uses
+        the counts up.
+        """
+        if len(self.rows) == 0:
+            return np.zeros_like(ranks)
+        # In place: to get as much memory anew takes several times as long as the sums.
+        reached = self.counts.reshape(-1)
+        np.cumsum(reached, out=reached)
+        first = np.searchsorted(self.rows, np.arange(len(ranks)))
+        before = np.where(first > 0, reached[first * PAGE - 1], 0)
+        place = np.searchsorted(reached, before[:, None] + ranks, side="left")
+        place = np.minimum(place, len(reached) - 1)
+        found: Ints = self.numbers[place // PAGE] * PAGE + place % PAGE
+        return found
+
+    def entries(self) -> tuple[Ints, Ints, Ints]:
+        """Return row, slot and count of what is not zero, ascending."""
+        page, column = np.nonzero(self.counts)
+        return self.rows[page], self.numbers[page] * PAGE + column, self.counts[page, column]
 
 
 class PagedCounts:
@@ -74,45 +114,31 @@ class PagedCounts:
         mine = self._table[agent * PAGES : (agent + 1) * PAGES]
         self._pages[mine[mine > 0]] = 0
 
-    def pages_of(self, agent: int) -> tuple[Ints, Ints]:
-        """Return the numbers of an agent's pages, ascending, and their counts."""
-        mine = self._table[agent * PAGES : (agent + 1) * PAGES]
-        numbers = np.flatnonzero(mine)
-        return numbers, self._pages[mine[numbers]]
+    def pages_of(self, agents: Ints, numbers: range) -> Pages:
+        """Return the pages of many agents, of the kinds in ``numbers``.
 
-    def pages_of_all(self) -> tuple[Ints, Ints]:
-        """Return the numbers of pages in use, ascending, and counts of all agents together."""
-        owners = np.flatnonzero(self._table)
-        if len(owners) == 0:
-            return owners, self._pages[:0]
-        columns = owners % PAGES
-        order = np.argsort(columns.astype(np.int8), kind="stable")
-        ordered = columns[order]
-        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        pages = self._pages[self._table[owners[order]]]
-        return ordered[starts], np.add.reduceat(pages, starts, axis=0)
-
-    def quantile_buckets(self, agents: Ints, ranks: Ints) -> Ints:
-        """Return the latency bucket at each rank (from 1) of each agent.
-
-        ``ranks`` has a row per agent. A rank beyond the agent's count has no meaning.
+        An agent beyond the room has none.
         """
-        table = self._table.reshape(-1, PAGES)[agents, :OCTAVES]
-        octaves = self._pages[: self._used].sum(axis=1)[table]
-        reached = np.cumsum(octaves, axis=1)
-        octave = (reached[:, None, :] < ranks[:, :, None]).sum(axis=2)
-        octave = np.minimum(octave, OCTAVES - 1)
-        rows = np.arange(len(agents))[:, None]
-        before = reached[rows, octave] - octaves[rows, octave]
-        within = np.cumsum(self._pages[table[rows, octave]], axis=2)
-        place = (within < (ranks - before)[:, :, None]).sum(axis=2)
-        found: Ints = octave * PAGE + np.minimum(place, PAGE - 1)
-        return found
+        held = np.flatnonzero(agents < len(self._table) // PAGES)
+        table = self._table.reshape(-1, PAGES)[agents[held], numbers.start : numbers.stop]
+        row, column = np.divmod(np.flatnonzero(table > 0), len(numbers))
+        counts = self._pages.take(table[row, column], axis=0)
+        return Pages(held[row], column + numbers.start, counts)
 
-    def entries(self, first_slot: int = 0) -> tuple[Ints, Ints]:
-        """Return keys and counts that are not zero, ascending, of slots from ``first_slot``."""
+    def pages_of_all(self, numbers: range) -> Pages:
+        """Return the pages of all agents together, as if they were one."""
+        # By number first, so that the pages to be added up lie together.
+        table = self._table.reshape(-1, PAGES).T[numbers.start : numbers.stop]
+        column, row = np.divmod(np.flatnonzero(table > 0), table.shape[1])
+        if len(column) == 0:
+            return Pages(row, column, self._pages[:0])
+        starts = np.flatnonzero(np.diff(column, prepend=-1))
+        counts = np.add.reduceat(self._pages.take(table[column, row], axis=0), starts, axis=0)
+        return Pages(np.zeros_like(starts), column[starts] + numbers.start, counts)
+
+    def entries(self) -> tuple[Ints, Ints]:
+        """Return keys and counts that are not zero, ascending."""
         owners = np.flatnonzero(self._table)
-        owners = owners[(owners % PAGES) >= first_slot >> _PAGE_BITS]
         counts = self._pages[self._table[owners]]
         row, column = np.nonzero(counts)
         return (owners[row] << _PAGE_BITS) | column, counts[row, column]

@@ -21,114 +21,94 @@ with; fewer than two task types in the fleet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import log
-from statistics import fmean, median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from selfright.events.timestamp import to_datetime
-from selfright.metrics.snapshot import AgentPerformance
+import numpy as np
+import numpy.typing as npt
+
+from selfright.metrics.blanked import listed
+from selfright.metrics.columns import Column
+from selfright.metrics.figures import DECIDED
+from selfright.metrics.labels import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from selfright.metrics.figures import Figures
 
-    from selfright.metrics.snapshot import AgentStatus, PerformanceMetrics
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Scores = list[float | None]
 
-_RESOURCES: Final = ("latency_ms", "cost", "tokens")
+_SPENT: Final = [int(Column.COST_NANO_USD), int(Column.TOKENS)]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetReference:
+class FleetReference(NamedTuple):
     """What the median agent takes per success, and which task types there are.
 
     Attributes
     ----------
-    latency_ms, cost, tokens
-        Medians over the agents; None unless at least two agents have the figure.
+    medians
+        Over the agents: latency, cost, tokens. NaN unless at least two agents have it.
     task_types
         How many types of tasks the fleet handled.
     """
 
-    latency_ms: float | None
-    cost: float | None
-    tokens: float | None
+    medians: Floats
     task_types: int
 
 
-def fleet_reference(metrics: Iterable[PerformanceMetrics]) -> FleetReference:
-    """Return what the agents of a fleet are compared with, given the metrics of each."""
-    fleet = list(metrics)
-    spent = [_per_success(own) for own in fleet]
-    types = {name for own in fleet for name in own.task_types}
-    found: list[float | None] = []
-    for resource in _RESOURCES:
-        known = [value for own in spent if (value := own[resource]) is not None]
-        found.append(median(known) if len(known) > 1 else None)
-    return FleetReference(found[0], found[1], found[2], len(types))
+def fleet_reference(figures: Figures) -> FleetReference:
+    """Return what the agents of a fleet are compared with, given the figures of each."""
+    medians = [_median(own[~np.isnan(own)]) for own in _per_success(figures)]
+    types = np.unique(figures.marks.of(Kind.TASK_TYPE).slots)
+    return FleetReference(np.array(medians), len(types))
 
 
-def agent_performance(
-    agent_name: str,
-    agent_type: str | None,
-    metrics: PerformanceMetrics,
-    last_run_us: int | None,
-    fleet: FleetReference,
-) -> AgentPerformance:
-    """Return an agent's metrics with its scores beside the fleet.
+def scores_of(figures: Figures, fleet: FleetReference) -> tuple[Scores, Scores]:
+    """Return the specialization and the efficiency of each row beside the fleet."""
+    scores = np.array([_specializations(figures, fleet), _efficiencies(figures, fleet)])
+    specialization, efficiency = listed(scores, ~np.isnan(scores))
+    return specialization, efficiency
 
-    ``last_run_us`` is None for an agent that never ran.
+
+def _per_success(figures: Figures) -> Floats:
+    """Return what a success takes, a line per resource; NaN where unknown.
+
+    It is infinite where something was spent for none.
     """
-    status: AgentStatus = "active" if metrics.total_tasks else "idle"
-    if last_run_us is None and not metrics.total_tasks and not metrics.accuracy_sample_size:
-        status = "unknown"
-    reliability = metrics.success_rate_interval
-    return AgentPerformance(
-        agent_name=agent_name,
-        agent_type=agent_type,
-        metrics=metrics,
-        last_run=None if last_run_us is None else to_datetime(last_run_us),
-        status=status,
-        specialization_score=_specialization(metrics.task_types, fleet.task_types),
-        reliability_score=None if reliability is None else reliability[0],
-        efficiency_score=_efficiency(metrics, fleet),
-    )
+    sums = figures.sums
+    spent = sums[[column + 1 for column in _SPENT]]
+    known = (sums[_SPENT] > 0) & (sums[DECIDED] > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(spent > 0, spent / sums[Column.SUCCESS], 0.0)
+    return np.concatenate((figures.latencies_ms[:1], np.where(known, each, np.nan)))
 
 
-def _per_success(metrics: PerformanceMetrics) -> dict[str, float | None]:
-    """Return what a success takes; infinite where much was spent for none."""
-    return {
-        "latency_ms": metrics.p50_latency_ms,
-        "cost": _each(metrics.total_cost, metrics),
-        "tokens": _each(metrics.total_tokens, metrics),
-    }
+def _median(known: Floats) -> float:
+    # numpy's own is for large arrays: here it takes five times as long.
+    if len(known) < 2:
+        return float("nan")
+    ordered = np.sort(known)
+    return (ordered.item((len(known) - 1) // 2) + ordered.item(len(known) // 2)) / 2
 
 
-def _each(spent: float | None, metrics: PerformanceMetrics) -> float | None:
-    if spent is None or not metrics.decided_tasks:
-        return None
-    if metrics.successful_tasks:
-        return spent / metrics.successful_tasks
-    return float("inf") if spent else 0.0
+def _efficiencies(figures: Figures, fleet: FleetReference) -> Floats:
+    own, typical = _per_success(figures), fleet.medians[:, None]
+    with np.errstate(invalid="ignore"):
+        scores = np.where(np.isinf(typical), 1.0, typical / (typical + own))
+        scores[own == typical] = 0.5  # also where both are 0 or both infinite
+        scores[np.isnan(own + typical)] = np.nan
+        known = ~np.isnan(scores)
+        mean: Floats = np.where(known, scores, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean
 
 
-def _efficiency(metrics: PerformanceMetrics, fleet: FleetReference) -> float | None:
-    own = _per_success(metrics)
-    scores = []
-    for resource in _RESOURCES:
-        typical, mine = getattr(fleet, resource), own[resource]
-        if typical is None or mine is None:
-            continue
-        if mine == typical:  # also where both are 0 or both infinite
-            scores.append(0.5)
-        else:
-            scores.append(1.0 if typical == float("inf") else typical / (typical + mine))
-    return fmean(scores) if scores else None
-
-
-def _specialization(task_types: dict[str, int], kinds: int) -> float | None:
-    runs = sum(task_types.values())
-    if kinds < 2 or not runs:
-        return None
-    shares = [count / runs for count in task_types.values()]
-    entropy = -sum(share * log(share) for share in shares)
-    return min(1.0, max(0.0, 1 - entropy / log(kinds)))
+def _specializations(figures: Figures, fleet: FleetReference) -> Floats:
+    n = figures.sums.shape[1]
+    marks = figures.marks.of(Kind.TASK_TYPE)
+    if fleet.task_types < 2 or len(marks.rows) == 0:
+        return np.full(n, np.nan)
+    runs = np.bincount(marks.rows, marks.counts, minlength=n)
+    shares = marks.counts / runs[marks.rows]
+    entropies = np.bincount(marks.rows, -shares * np.log(shares), minlength=n)
+    scores = np.clip(1 - entropies / np.log(fleet.task_types), 0.0, 1.0)
+    return np.where(runs > 0, scores, np.nan)

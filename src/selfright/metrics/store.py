@@ -18,34 +18,31 @@ import numpy.typing as npt
 from selfright.errors import ConfigError
 from selfright.metrics.columns import US_PER_MINUTE, Column
 from selfright.metrics.digest import Digests
-from selfright.metrics.figures import figures_of, figures_of_all
+from selfright.metrics.figures import figures_of
 from selfright.metrics.ledger import NEVER, Ledger
 from selfright.metrics.metric_type import MetricType
+from selfright.metrics.performance import performances_of
 from selfright.metrics.policy import MetricsPolicy
-from selfright.metrics.scores import agent_performance, fleet_reference
+from selfright.metrics.scores import fleet_reference
 from selfright.metrics.series import Series, TrendReader, series_of
-from selfright.metrics.snapshot import (
-    NO_TRENDS,
-    PerformanceMetrics,
-    metrics_of,
-    span_between,
-)
+from selfright.metrics.snapshot import PerformanceMetrics, Spans, metrics_of
 from selfright.metrics.window import RollingTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from selfright.events.batch import OutcomeBatch, RunBatch
+    from selfright.metrics.figures import Figures
     from selfright.metrics.scores import FleetReference
-    from selfright.metrics.snapshot import AgentPerformance, Span
+    from selfright.metrics.snapshot import AgentPerformance
     from selfright.metrics.state import State
     from selfright.metrics.totals import Totals
-    from selfright.metrics.trend import Direction, Trend, Trends
+    from selfright.metrics.trend import Trend, Trends
 
 __all__ = ["MetricsPolicy", "MetricsStore"]
 
 Codes = npt.NDArray[np.integer]
-Directions = tuple["Direction", "Direction", "Direction"]
+Ints = npt.NDArray[np.int64]
 
 _SHOWN_TRENDS: Final = (MetricType.SUCCESS_RATE, MetricType.LATENCY, MetricType.COST)
 _OTHER_WINDOWS: Final = 4  # windows of other lengths that are kept until something changes
@@ -69,7 +66,7 @@ class MetricsStore:
     -----
     An update costs about 0.5 us a row in a dense stream of batches and 5 us for a row
     alone; the rows are added up when 4,096 wait or somebody asks. A snapshot costs about
-    80 us, that of all of 200 agents 4 ms, however many events the window holds; what
+    0.2 ms, that of all of 200 agents 0.8 ms, however many events the window holds; what
     changed in the last complete spans is added for the trends. Memory: 300 bytes per pair
     of agent and minute in the latest ten minutes, a quarter of that before, and 5 kB per
     agent.
@@ -93,7 +90,7 @@ class MetricsStore:
         self._digests = Digests()
         self._trends = TrendReader(self._digests)
         self._others: dict[int, tuple[tuple[int, int | None], RollingTotals]] = {}
-        self._fleet: tuple[tuple[int, int, float], FleetReference] | None = None
+        self._fleet: tuple[tuple[int | None, ...], FleetReference] | None = None
 
     @property
     def policy(self) -> MetricsPolicy:
@@ -186,7 +183,7 @@ class MetricsStore:
             None for the configured window, ``math.inf`` for the whole past. A window
             beyond the horizon is cut there; ``window_start`` says so.
         trends
-            Whether to find the three trends; without them it costs half.
+            Whether to find the three trends; without them it costs a fifth less.
 
         Raises
         ------
@@ -194,57 +191,51 @@ class MetricsStore:
             If ``window_minutes`` is not positive.
         """
         self._ledger.flush()
-        totals = self._totals(now_us, window_minutes)
-        span = self._span(agent, now_us, window_minutes)
-        row = self._row(agent)
-        words = self._directions(now_us, window_minutes)(row) if trends else NO_TRENDS
-        figures = figures_of(totals, self._ledger.labels, agent)
-        return metrics_of(figures, span, words)
+        rows = None if agent is None else np.array([agent])
+        figures = self._figures(rows, now_us, window_minutes)
+        return self._metrics(figures, rows, now_us, window_minutes, trends=trends)[0]
 
     def snapshots(
         self, now_us: int, window_minutes: float | None = None, *, trends: bool = True
     ) -> dict[int, PerformanceMetrics]:
         """Return the metrics of every known agent by code, idle ones included.
 
-        The same as ``snapshot`` of each, about ten times as fast.
+        The same as ``snapshot`` of each, about fifty times as fast.
         """
-        self._ledger.flush()
-        totals = self._totals(now_us, window_minutes)
-        words = self._directions(now_us, window_minutes) if trends else _no_trends
-        agents = np.flatnonzero(self._ledger.seen)
-        totals.reserve(len(self._ledger.last_us))
-        figures = figures_of_all(totals, self._ledger.labels, agents)
-        span = self._span(None, now_us, window_minutes)
-        whole = span.asked is None
-        return {
-            agent: metrics_of(
-                own,
-                self._span(agent, now_us, window_minutes) if whole else span,
-                words(agent + 1),
-            )
-            for agent, own in zip(agents.tolist(), figures, strict=True)
-        }
+        rows = self._known()
+        figures = self._figures(rows, now_us, window_minutes)
+        found = self._metrics(figures, rows, now_us, window_minutes, trends=trends)
+        return dict(zip(rows.tolist(), found, strict=True))
 
-    def performance(
+    def performances(
         self,
-        agent: int,
-        agent_name: str,
-        agent_type: str | None,
-        metrics: PerformanceMetrics,
+        agents: Sequence[int],
+        names: Sequence[str],
+        types: Sequence[str | None],
         now_us: int,
-    ) -> AgentPerformance:
-        """Return an agent's ``metrics``, just read at ``now_us``, with its scores.
+        window_minutes: float | None = None,
+    ) -> list[AgentPerformance]:
+        """Return the metrics of each of ``agents`` with its scores.
 
-        It is compared with the fleet in the same window; that costs as much as
-        ``snapshots`` once per window and change, then 5 us.
+        They are compared with the fleet in the same window, whose medians are kept until
+        something changes.
+
+        Parameters
+        ----------
+        agents
+            Codes; one that was never seen has nothing to its name.
+        names, types
+            Of the agents, in the same order.
+        now_us, window_minutes
+            As for ``snapshot``.
         """
-        window = inf if metrics.window_minutes is None else metrics.window_minutes
-        asked = (self._ledger.changes, now_us, window)
-        if self._fleet is None or self._fleet[0] != asked:
-            everyone = self.snapshots(now_us, window, trends=False)
-            self._fleet = (asked, fleet_reference(everyone.values()))
-        last_us = self.last_run_us(agent)
-        return agent_performance(agent_name, agent_type, metrics, last_us, self._fleet[1])
+        known, rows = self._known(), np.array(agents, dtype=np.int64)
+        figures = self._figures(rows, now_us, window_minutes)
+        everyone = figures if np.array_equal(known, rows) else None
+        fleet = self._reference(known, everyone, now_us, window_minutes)
+        metrics = self._metrics(figures, rows, now_us, window_minutes, trends=True)
+        newest = _at(self._ledger.last_us, rows, -1)
+        return performances_of(names, types, metrics, figures, newest, fleet)
 
     def series(
         self,
@@ -278,7 +269,7 @@ class MetricsStore:
         The whole past means the minutes that are kept.
         """
         self._ledger.flush()
-        row = self._row(agent)
+        row = self._trend_rows(None if agent is None else np.array([agent])).item()
         metrics = list(MetricType)
         found = self._trends_of(metrics, now_us, window_minutes)
         return {metric: trends.get(row) for metric, trends in zip(metrics, found, strict=True)}
@@ -339,23 +330,61 @@ class MetricsStore:
             del self._others[next(iter(self._others))]
         return window.seek(newest, ledger.minutes, room)
 
-    def _span(self, agent: int | None, now_us: int, window_minutes: float | None) -> Span:
+    def _spans(self, rows: Ints | None, now_us: int, window_minutes: float | None) -> Spans:
         width = self._width(window_minutes)
         if width is not None:
             last = now_us // US_PER_MINUTE
             start = max(last - width, self._floor(last))
-            return span_between(start * US_PER_MINUTE, now_us, min(width, last - start))
+            n = 1 if rows is None else len(rows)
+            return Spans.window(start * US_PER_MINUTE, now_us, min(width, last - start), n)
         first = self._ledger.first_us
-        if agent is not None:
-            first = first[agent : agent + 1]
-        oldest = int(first.min(initial=NEVER))
-        return span_between(None if oldest == NEVER else oldest, now_us, None)
+        first = first.min(initial=NEVER, keepdims=True) if rows is None else _at(first, rows, NEVER)
+        return Spans.since(first, first != NEVER, now_us)
 
     # Parts of metrics
 
-    def _row(self, agent: int | None) -> int:
-        """Return an agent's row among trends; those unknown share the last, empty one."""
-        return 0 if agent is None else min(agent, len(self._ledger.last_us)) + 1
+    def _known(self) -> Ints:
+        self._ledger.flush()
+        return np.flatnonzero(self._ledger.seen)
+
+    def _figures(self, rows: Ints | None, now_us: int, window_minutes: float | None) -> Figures:
+        """Return the figures of agents, or with None those of the fleet."""
+        return figures_of(self._totals(now_us, window_minutes), self._ledger.labels, rows)
+
+    def _metrics(
+        self,
+        figures: Figures,
+        rows: Ints | None,
+        now_us: int,
+        window_minutes: float | None,
+        *,
+        trends: bool,
+    ) -> list[PerformanceMetrics]:
+        spans, words = self._spans(rows, now_us, window_minutes), None
+        if trends:
+            places = self._trend_rows(rows)
+            found = self._trends_of(_SHOWN_TRENDS, now_us, window_minutes)
+            words = [trend.words(places) for trend in found]
+        return metrics_of(figures, spans, words)
+
+    def _reference(
+        self, known: Ints, everyone: Figures | None, now_us: int, window_minutes: float | None
+    ) -> FleetReference:
+        """Return what agents are compared with; ``everyone``, if read already, is the fleet."""
+        ledger, width = self._ledger, self._width(window_minutes)
+        # Within a minute a window holds the same; the whole past does at any time.
+        minute = None if width is None else now_us // US_PER_MINUTE
+        asked = (ledger.changes, ledger.floor, minute, width)
+        if self._fleet is None or self._fleet[0] != asked:
+            figures = everyone or self._figures(known, now_us, window_minutes)
+            self._fleet = (asked, fleet_reference(figures))
+        return self._fleet[1]
+
+    def _trend_rows(self, rows: Ints | None) -> Ints:
+        """Return rows among trends; agents that are unknown share the last, empty one."""
+        if rows is None:
+            return np.zeros(1, dtype=np.int64)
+        return np.minimum(rows, len(self._ledger.last_us)) + 1
 
     def _trends_of(
         self, metrics: Sequence[MetricType], now_us: int, window_minutes: float | None
@@ -364,12 +393,8 @@ class MetricsStore:
         room = len(self._ledger.last_us) + 1
         return self._trends.read(self._ledger.minutes, first, last, room, metrics)
 
-    def _directions(self, now_us: int, window_minutes: float | None) -> Callable[[int], Directions]:
-        """Return a function from an agent's row to the words of the shown trends."""
-        found = self._trends_of(_SHOWN_TRENDS, now_us, window_minutes)
-        rate, latency, cost = (trends.word for trends in found)
-        return lambda row: (rate(row), latency(row), cost(row))
 
-
-def _no_trends(_row: int) -> Directions:
-    return NO_TRENDS
+def _at(values: Ints, rows: Ints, missing: int) -> Ints:
+    """Return the value of each row, ``missing`` for those beyond the end."""
+    found: Ints = np.append(values, missing)[np.minimum(rows, len(values))]
+    return found

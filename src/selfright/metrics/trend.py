@@ -91,9 +91,9 @@ class Trends:
     low_per_h: Floats
     high_per_h: Floats
 
-    def word(self, row: int) -> Direction:
-        """Return the direction of one series."""
-        return _WORDS[self.codes.item(row)]
+    def words(self, rows: Ints) -> list[Direction]:
+        """Return the direction of each of many series."""
+        return [_WORDS[code] for code in self.codes[rows].tolist()]
 
     def get(self, row: int) -> Trend:
         """Return the trend of one series."""

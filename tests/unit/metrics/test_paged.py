@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfright.metrics.histogram import BUCKETS
+from selfright.metrics.histogram import BUCKETS, OCTAVES
 from selfright.metrics.labels import SLOT_BITS, SLOTS, Kind, Labels
-from selfright.metrics.paged import PAGE, PagedCounts
+from selfright.metrics.paged import PAGES, PagedCounts
 
 AGENTS = 5
 keys = st.tuples(st.integers(0, AGENTS - 1), st.integers(0, SLOTS - 1))
@@ -19,11 +19,11 @@ keys = st.tuples(st.integers(0, AGENTS - 1), st.integers(0, SLOTS - 1))
 
 def total(pages, agent):
     """Return slot and count of what is not zero."""
-    numbers, counts = pages.pages_of_all() if agent is None else pages.pages_of(agent)
-    return {
-        int(numbers[row]) * PAGE + int(column): int(counts[row, column])
-        for row, column in zip(*np.nonzero(counts), strict=True)
-    }
+    every = range(PAGES)
+    found = pages.pages_of_all(every) if agent is None else pages.pages_of(np.array([agent]), every)
+    rows, slots, counts = found.entries()
+    assert not rows.any()
+    return dict(zip(slots.tolist(), counts.tolist(), strict=True))
 
 
 @given(st.lists(st.lists(keys, max_size=60)), st.booleans())
@@ -62,14 +62,14 @@ def test_clearing_an_agent_leaves_the_others():
 
 
 @given(st.lists(st.lists(st.integers(0, BUCKETS - 1), min_size=1, max_size=40), min_size=1))
-def test_quantile_buckets_are_those_of_the_sorted_values(agents):
+def test_slots_at_ranks_are_those_of_the_sorted_values(agents):
     """For each agent at each rank, all agents at once."""
     pages = PagedCounts(len(agents))
     for agent, buckets in enumerate(agents):
         for bucket in buckets:
             pages.add_one(agent << SLOT_BITS | bucket)
     ranks = np.array([[1, (len(buckets) + 1) // 2, len(buckets)] for buckets in agents])
-    found = pages.quantile_buckets(np.arange(len(agents)), ranks)
+    found = pages.pages_of(np.arange(len(agents)), range(OCTAVES)).slots_at(ranks)
     wanted = [
         [sorted(buckets)[place - 1] for place in row]
         for buckets, row in zip(agents, ranks.tolist(), strict=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from selfright.metrics.interval import wilson
-from selfright.metrics.scores import agent_performance, fleet_reference
+from selfright.metrics.snapshot import AgentPerformance
 from selfright.metrics.store import MetricsPolicy, MetricsStore
 
 NOON = 1_767_268_800 * 1_000_000
@@ -18,10 +19,15 @@ FAILURE = 1
 
 def performances(store, now=NOON, window=None):
     """Return the performance of every agent."""
-    return {
-        agent: store.performance(agent, f"agent {agent}", "worker", metrics, now)
-        for agent, metrics in store.snapshots(now, window).items()
-    }
+    agents = store.agents()
+    names, types = [f"agent {agent}" for agent in agents], ["worker"] * len(agents)
+    found = store.performances(agents, names, types, now, window)
+    return dict(zip(agents, found, strict=True))
+
+
+def alone(store, agent, window=None):
+    """Return the performance of one agent, read by itself."""
+    return store.performances([agent], [f"agent {agent}"], ["worker"], NOON, window)[0]
 
 
 @pytest.fixture
@@ -118,23 +124,26 @@ def test_status_says_whether_an_agent_works(fleet, make_outcomes, codes):
     fleet.update_outcomes(codes(9), make_outcomes(ts_us=NOON, score_q32=0))
     judged = performances(fleet)[9]
     assert (judged.status, judged.last_run) == ("idle", None)
-    never = fleet.performance(8, "x", None, fleet.snapshot(8, NOON), NOON)
-    assert never.status == "unknown"
+    for never in fleet.performances([8, 10**6], ["x", "y"], [None, None], NOON):
+        assert never.status == "unknown"
+        assert never == msgspec.structs.replace(
+            AgentPerformance.unknown(never.agent_name), metrics=fleet.snapshot(8, NOON)
+        )
 
 
 def test_the_fleet_compared_with_is_that_of_the_same_window_and_moment(fleet, make_runs, codes):
     """A cached reference must not outlive what it was made of."""
-    before = performances(fleet)[0].efficiency_score
+    before = alone(fleet, 0)
     dear = make_runs(20, ts_us=NOON, cost_nano_usd=10**9, duration_us=2**33, tokens=10**6)
     fleet.update_runs(codes(*[1] * 20), dear)
-    after = performances(fleet)
-    reference = fleet_reference(found.metrics for found in after.values())
-    assert after[0].efficiency_score > before
+    assert alone(fleet, 0).efficiency_score > before.efficiency_score
     for window in (None, math.inf, 30):
         for agent, found in performances(fleet, window=window).items():
-            assert found == agent_performance(
-                f"agent {agent}", "worker", found.metrics, NOON, reference
-            )
+            assert found == alone(fleet, agent, window)
+    fleet.advance(NOON + 10**6 * MINUTE)  # the horizon leaves everything behind
+    assert alone(fleet, 0).efficiency_score is None
+    assert alone(fleet, 0, 30).efficiency_score is None
+    assert alone(fleet, 0, math.inf).efficiency_score > before.efficiency_score
 
 
 def test_a_performance_is_json_able(fleet):

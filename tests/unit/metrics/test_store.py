@@ -81,7 +81,7 @@ def test_a_large_fleet_over_many_minutes_equals_numpy(make_runs, codes):
             exact = np.quantile(duration[decided], [0.5, 0.95, 0.99], method="inverted_cdf")
             assert found.total_tasks == mine.sum()
             assert found.success_rate == (mine & (status == 0)).sum() / decided.sum()
-            assert found.total_cost == int(cost[paid].sum()) / 10**9
+            assert found.total_cost == pytest.approx(int(cost[paid].sum()) / 10**9, rel=1e-15)
             assert found.avg_latency_ms == pytest.approx(duration[decided].mean() / 1000)
             quantiles = [found.p50_latency_ms, found.p95_latency_ms, found.p99_latency_ms]
             assert quantiles == pytest.approx((exact / 1000).tolist(), rel=0.011)

@@ -117,7 +117,7 @@ def test_many_series_at_once_are_each_alone():
     for row in range(30):
         alone = trends_of(MetricType.COST, HOURS, values[row : row + 1], events[row : row + 1])
         assert alone.get(0) == together.get(row)
-        assert alone.word(0) == together.word(row)
+        assert alone.words(np.array([0])) == together.words(np.array([row]))
 
 
 def test_as_a_mapping_it_has_the_keys_of_the_contract():
