@@ -19,6 +19,9 @@ from selfright.retrain.model_state import ArraySchema, State
 FORMAT: Final = 1
 
 VersionState = Literal["champion", "challenger", "archived", "quarantined"]
+EntryEvent = Literal["promoted", "withdrawn", "settled", "quarantined"]
+# What says which version serves: the last of these holds.
+SERVING: Final = frozenset({"promoted", "withdrawn"})
 
 
 class StoredFile(Struct, frozen=True):
@@ -70,11 +73,12 @@ class Manifest(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True):
     """One line of the promotion log: from ``ts_us`` on, this holds.
 
-    ``promoted``: ``version`` serves instead of ``previous``. ``settled``: the gate gave
-    its verdict. ``quarantined``: the version was found damaged. ``seq`` counts lines.
+    ``promoted``: ``version`` serves instead of ``previous``. ``withdrawn``: it serves no
+    more, and no version does. ``settled``: the gate gave its verdict. ``quarantined``: the
+    version was found damaged. ``seq`` counts lines.
     """
 
-    event: Literal["promoted", "settled", "quarantined"]
+    event: EntryEvent
     version: int
     parent: int | None
     previous: int | None

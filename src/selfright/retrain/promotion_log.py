@@ -1,9 +1,9 @@
 """What served when: a log that is only appended to, and a pointer to its last promotion.
 
-A promotion is done once its line in ``promotions.jsonl`` is synced. ``CURRENT`` then
-repeats that line, so that what serves can be read at a glance and either file can be
-lost: whichever has the promotion with the higher ``seq`` is right, and the other one is
-mended when they are opened.
+A promotion, or the withdrawal of what serves, is done once its line in
+``promotions.jsonl`` is synced. ``CURRENT`` then repeats that line, so that what serves can
+be read at a glance and either file can be lost: whichever has the line with the higher
+``seq`` is right, and the other one is mended when they are opened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from selfright.errors import ConfigError
 from selfright.retrain.fs import Fs
-from selfright.retrain.manifest import Entry, checked_format
+from selfright.retrain.manifest import SERVING, Entry, checked_format
 from selfright.retrain.sealed import seal, unseal
 from selfright.retrain.version_folder import read_file
 
@@ -54,8 +54,8 @@ class PromotionLog:
 
     @property
     def last_promotion(self) -> Entry | None:
-        """The entry that says what serves."""
-        return next((e for e in reversed(self.entries) if e.event == "promoted"), None)
+        """The entry that says what serves, or that nothing does any more."""
+        return next((e for e in reversed(self.entries) if e.event in SERVING), None)
 
     def open(self) -> None:
         """Read both files, agree on what serves, mend the one that was behind."""
@@ -82,7 +82,7 @@ class PromotionLog:
         entry = msgspec.structs.replace(entry, seq=self._seq)
         self._write(entry)
         self.entries.append(entry)
-        if entry.event == "promoted":
+        if entry.event in SERVING:
             self._point(entry)
 
     def _take(self, entries: list[Entry]) -> None:

@@ -79,6 +79,10 @@ class ModelRegistry(Protocol):
         """Let a version serve from log time ``now_us`` on; durable on return."""
         ...
 
+    def withdraw(self, model_type: str, reason: str, now_us: int) -> None:
+        """Let no version serve from ``now_us`` on; durable on return. Idempotent."""
+        ...
+
     def settle(self, model_type: str, version: int, gate: GateRecord, now_us: int) -> None:
         """Record a verdict about a version that does not change what serves."""
         ...
@@ -102,7 +106,7 @@ class ModelRegistry(Protocol):
         ...
 
     def serving_at(self, model_type: str, ts_us: int) -> int | None:
-        """Return which version served at that log time."""
+        """Return which version served at that log time; None: none did."""
         ...
 
     def promotions(self, model_type: str) -> list[Entry]:
@@ -189,6 +193,11 @@ class FileRegistry:
         """See ``ModelRegistry``."""
         with self._disk():
             self._shelf(model_type).promote(version, reason, now_us, gate)
+
+    def withdraw(self, model_type: str, reason: str, now_us: int) -> None:
+        """See ``ModelRegistry``."""
+        with self._disk():
+            self._shelf(model_type).withdraw(reason, now_us)
 
     def settle(self, model_type: str, version: int, gate: GateRecord, now_us: int) -> None:
         """See ``ModelRegistry``."""

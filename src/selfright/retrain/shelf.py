@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from selfright.clock import Clock
 from selfright.errors import ConfigError, CorruptLogError, UnknownNameError
@@ -31,7 +31,9 @@ from selfright.events.record import GateRecord
 from selfright.events.timestamp import iso
 from selfright.retrain.fs import Fs
 from selfright.retrain.manifest import (
+    SERVING,
     Entry,
+    EntryEvent,
     Loaded,
     Manifest,
     ModelVersion,
@@ -150,8 +152,7 @@ class Shelf:
 
     def serving_at(self, ts_us: int) -> int | None:
         """Return which version served at that log time."""
-        before = [e for e in self._log.entries if e.event == "promoted" and e.ts_us <= ts_us]
-        return before[-1].version if before else None
+        return _serves([e for e in self._log.entries if e.event in SERVING and e.ts_us <= ts_us])
 
     # ---- writing ---------------------------------------------------------------------
 
@@ -179,6 +180,13 @@ class Shelf:
         parent = self._known(version).parent
         self._note("promoted", version, parent, reason, now_us, gate)
         self._current = version
+
+    def withdraw(self, reason: str, now_us: int) -> None:
+        """Let no version serve any more; durable on return. Nothing to do if none does."""
+        version = self._current
+        if version is not None:
+            self._note("withdrawn", version, self._parent_of(version), reason, now_us)
+            self._current = None
 
     def settle(self, version: int, gate: GateRecord, now_us: int) -> None:
         """Record the gate's verdict about ``version``."""
@@ -224,8 +232,7 @@ class Shelf:
         reasons = {e.version: e.reason for e in entries if e.event == "quarantined"}
         for number in map(int, filter(_VERSION.fullmatch, quarantined)):
             self._damaged[number] = reasons.get(number, "found damaged")
-        last = self._log.last_promotion
-        self._current = None if last is None else last.version
+        self._current = _serves([e for e in entries if e.event in SERVING])
         self._clear(names)
         self._read_manifests({int(name) for name in names if _VERSION.fullmatch(name)})
 
@@ -298,7 +305,7 @@ class Shelf:
 
     def _note(
         self,
-        event: Literal["promoted", "settled", "quarantined"],
+        event: EntryEvent,
         version: int,
         parent: int | None,
         reason: str,
@@ -357,3 +364,8 @@ class Shelf:
     def _delete(self, folder: Path) -> None:
         empty(self._fs, folder)
         self._fs.remove(folder)
+
+
+def _serves(entries: list[Entry]) -> int | None:
+    """Return the version that serves after those entries."""
+    return entries[-1].version if entries and entries[-1].event == "promoted" else None

@@ -167,6 +167,43 @@ def test_rollback_goes_to_a_given_version(registry):
     assert registry.current(TYPE) == 3
 
 
+def test_what_serves_can_be_withdrawn(registry):
+    """Then nothing serves, until something is promoted again; what is past stays told."""
+    registry.withdraw(TYPE, "nothing to withdraw", 0)
+    _three(registry)
+    registry.withdraw(TYPE, "reverted", 4 * SECOND_US)
+    registry.withdraw(TYPE, "again", 5 * SECOND_US)
+    assert registry.current(TYPE) is None
+    assert registry.load_current(TYPE).model is None
+    assert [v.state for v in registry.versions(TYPE)] == ["archived"] * 3
+    served = [registry.serving_at(TYPE, s * SECOND_US) for s in (3, 4, 9)]
+    assert served == [3, None, None]
+    last = registry.promotions(TYPE)[-1]
+    assert (last.event, last.version, last.previous, last.reason) == (
+        "withdrawn",
+        3,
+        3,
+        "reverted",
+    )
+    registry.promote(TYPE, 2, "promoted", 6 * SECOND_US)
+    assert registry.current(TYPE) == 2
+
+
+@pytest.mark.parametrize("lost", ["promotions.jsonl", "CURRENT", None])
+def test_a_withdrawal_outlasts_the_process_and_the_loss_of_a_file(tmp_path, lost):
+    """Either file says that nothing serves."""
+    clock = ManualClock()
+    registry = FileRegistry(tmp_path, clock)
+    _three(registry)
+    registry.withdraw(TYPE, "reverted", 4 * SECOND_US)
+    if lost is not None:
+        (tmp_path / TYPE / lost).unlink()
+    again = FileRegistry(tmp_path, clock)
+    assert again.current(TYPE) is None
+    assert again.promotions(TYPE)[-1].event == "withdrawn"
+    assert FileRegistry(tmp_path, clock).current(TYPE) is None
+
+
 def test_the_log_tells_what_served_when(registry):
     """At every instant, with reason and predecessor."""
     _three(registry)
