@@ -154,7 +154,9 @@ class Trials:
             moment.effects.append(Append(refused(request, running, moment.now_us)))
             return
         self._requests[request.act_id] = request
-        self._rooms.trigger.note_started(request, moment.now_us)
+        self._rooms.trigger.note_started(
+            request, moment.now_us, self._rooms.watch, self._about(request)
+        )
         recent = None
         if request.mode == "incremental" and model_type in REWARDED:
             ring = self._rooms.feed.recent
@@ -276,12 +278,16 @@ class Trials:
 
     def _set_aside(self, about: RetrainFinished) -> None:
         """Start the evidence anew: a retraining is judged by what comes after it."""
-        watch, agents = self._rooms.watch, self._rooms.agents
+        watch = self._rooms.watch
         watch.note_retraining(SYSTEM)
-        for name in about.agents or agents.names:
-            code = agents.get(name)
-            if code is not None:
-                watch.note_retraining(code)
+        for code in self._about(about):
+            watch.note_retraining(code)
+
+    def _about(self, act: RetrainRequested | RetrainFinished) -> list[int]:
+        """Return the codes of the agents that a retraining is about; none named: of all."""
+        agents = self._rooms.agents
+        codes = map(agents.get, act.agents or agents.names)
+        return [code for code in codes if code is not None]
 
     def _adopt(
         self,

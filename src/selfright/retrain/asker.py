@@ -48,6 +48,16 @@ class Asker:
         self.settled = False
         self.full_done = self.full_done or full
 
+    def joins(self, seen: dict[int, int], now_us: int, *, full: bool) -> None:
+        """Note an attempt about it that others asked for.
+
+        Outside of an episode it only has to pause: what is counted is what was tried
+        while it was in need.
+        """
+        in_need = bool(self.likely)
+        self.starts(seen, now_us, full=full and in_need)
+        self.settled = not in_need
+
     def ends(self, now_us: int, most_us: int, *, rejected: bool, ran_incremental: bool) -> None:
         """Note the end of that attempt; its pause starts here."""
         self.last_us = now_us

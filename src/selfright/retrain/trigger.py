@@ -19,8 +19,9 @@ recorded once per episode and counted, while
 - ``in_flight``: a retraining of the model is under way, or its challenger is on trial;
 - ``breaker``: three automatic attempts in 24 h were rejected or failed; closes after 6 h;
 - ``budget``: 24 automatic attempts were made within 24 h;
-- ``cooldown``: the last attempt about the agent ended less than 5 min ago; doubles with
-  each rejection up to 1 h, back to 5 min at the end of the episode;
+- ``cooldown``: the last attempt about the agent, be it that the fleet asked for it, ended
+  less than 5 min ago; doubles with each rejection up to 1 h, back to 5 min at the end of
+  the episode;
 - ``outcomes``: fewer than 100 new outcomes came since the last attempt about the agent;
 - ``explained``: the fleet stands only because of agents that stand themselves.
 
@@ -31,7 +32,7 @@ not make a storm of them: everything above is counted in log time and outcomes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -126,7 +127,8 @@ class Trigger:
     Notes
     -----
     ``decide`` costs 0.2 us while nothing stands, about 4 us while something does and is
-    held back. State: some 300 bytes per scope that ever stood, until ``forget``.
+    held back. State: some 300 bytes per scope that ever stood, or that
+    an attempt was about, until ``forget``.
     """
 
     def __init__(self, policy: TriggerPolicy) -> None:
@@ -190,8 +192,18 @@ class Trigger:
             if asker.becomes_unlikely(int(detection.metric), self.policy.cooldown_us):
                 self.suppressed.end_episode(detection.scope)
 
-    def note_started(self, request: RetrainRequested, now_us: int) -> None:
-        """A retraining started, one of ours or one that an operator asked for."""
+    def note_started(
+        self,
+        request: RetrainRequested,
+        now_us: int,
+        evidence: Standing | None = None,
+        about: Sequence[int] = (),
+    ) -> None:
+        """A retraining started, one of ours or one that an operator asked for.
+
+        ``about`` are the agents that one of ours is about, whoever asked for it: each of
+        them has its pause after it, counted by the outcomes in ``evidence``.
+        """
         if request.model_type != self.policy.model_type:
             return
         self._now_us = max(now_us, self._now_us)
@@ -200,6 +212,12 @@ class Trigger:
             self._flight_automatic = request.automatic
             if request.automatic:
                 self._pace.attempt(self._now_us)
+        if request.automatic and evidence is not None:
+            joining = tuple(scope for scope in about if scope not in self._flight_scopes)
+            for scope in joining:
+                seen = seen_of(evidence, scope)
+                self._asker(scope).joins(seen, self._now_us, full=request.mode == "full")
+            self._flight_scopes += joining
 
     def note_finished(self, finished: RetrainFinished, now_us: int) -> None:
         """A retraining has its final result: promoted, rejected, inconclusive, failed, aborted.

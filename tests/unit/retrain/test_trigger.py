@@ -507,3 +507,46 @@ def test_a_policy_that_makes_no_sense_is_refused(name, value):
     """By its name."""
     with pytest.raises(ConfigError, match=name):
         replace(TriggerPolicy(), **{name: value})
+
+
+def test_an_attempt_that_the_fleet_asked_for_starts_the_pause_of_its_agents():
+    """They are not retrained again 20 seconds later; an agent it was not about may ask."""
+    story = Story()
+    story.stands(SYSTEM, M.ACCURACY)
+    request = story.outcome(A, 0, 100)
+    assert request.scopes == (SYSTEM,)
+    act = replace_act(request.act, agents=["agent0"])
+    story.trigger.note_started(act, 0, story.evidence, [A])
+    story.trigger.note_finished(finished(act, "inconclusive"), 1_000_000)
+    story.stands(SYSTEM)
+    story.stands(A, M.ACCURACY)
+    held = story.outcome(A, 20_000_000, 200)
+    assert held.reason is Reason.COOLDOWN
+    assert isinstance(story.outcome(A, 6 * MIN, 1), Request)
+
+
+def test_what_the_fleet_tried_is_not_held_against_an_agent_that_was_well():
+    """Two attempts about the whole fleet do not make an agent's first one a full one."""
+    story = Story()
+    for at in (0, HOUR):
+        story.stands(SYSTEM, M.ACCURACY)
+        request = story.outcome(B, at, 200)
+        story.trigger.note_started(request.act, at, story.evidence, [A, B])
+        story.trigger.note_finished(finished(request.act, "rejected"), at + 1)
+    story.stands(SYSTEM)
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A, 2 * HOUR, 200)
+    assert request.act.mode == "incremental"
+
+
+def test_what_an_operator_asks_for_starts_nobodys_pause():
+    """Only what starts by itself has to pause."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    request = story.outcome(A, 0, 100)
+    act = replace_act(request.act, act_id="by-hand", automatic=False)
+    other = Story()
+    other.trigger.note_started(act, 0, other.evidence, [A])
+    other.trigger.note_finished(finished(act, "inconclusive"), 1)
+    other.stands(A, M.ACCURACY)
+    assert isinstance(other.outcome(A, 20_000_000, 100), Request)
