@@ -31,7 +31,7 @@ from selfright.events.record import (
 )
 from selfright.learn.feed import Feed
 from selfright.loop.evidence import judge
-from selfright.loop.rooms import Moment
+from selfright.loop.rooms import Moment, Rooms
 from selfright.loop.trials import Trials
 from selfright.retrain.trigger import Request
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from selfright.events.record import AnyAct
     from selfright.loop.effects import Effect
     from selfright.loop.ports import ModelSource
-    from selfright.loop.rooms import FoldPolicy, Rooms
+    from selfright.loop.rooms import FoldPolicy
 
 if TYPE_CHECKING:
     Codes = np.ndarray[tuple[int], np.dtype[Any]]  # of agents, int32, one a row
@@ -68,6 +68,7 @@ class Fold:
         self.log_id = log_id
         self.rooms = rooms
         self.policy = policy
+        self._models = models
         self.trials = Trials(rooms, policy, models)
         self.agent_types: dict[str, str] = {}
         self.agent_versions: dict[str, str] = {}
@@ -246,23 +247,33 @@ class Fold:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state of the same log. Raises ``ValueError`` for one of another.
 
-        Thresholds and policies are those of now: the state holds what happened.
+        Thresholds and policies are those of now: the state holds what happened. All of it
+        is taken over or nothing: what is folded anew must not meet half of it, or it would
+        count twice.
         """
         if state["log_id"] != self.log_id:
             raise ValueError(f"belongs to log {state['log_id']}, this is {self.log_id}")
-        rooms = self.rooms
-        rooms.metrics = type(rooms.metrics).from_state(rooms.metrics.policy, state["metrics"])
-        rooms.watch = type(rooms.watch).from_state(rooms.watch.policy, state["watch"])
-        rooms.book = type(rooms.book).from_state(state["book"])
-        rooms.trigger = type(rooms.trigger).from_state(rooms.trigger.policy, state["trigger"])
-        rooms.feed = Feed.from_state(rooms.feed.policy, state["feed"])
-        rooms.agents = Interner(state["agents"], limit=rooms.metrics.policy.max_agents)
-        self.trials.restore(state["trials"])
-        self.applied, self.automatic = state["applied"], state["automatic"]
-        self._moment = Moment(state["now_us"], self.applied)
-        self.agent_types = dict(state["agent_types"])
-        self.agent_versions = dict(state["agent_versions"])
-        decided = (decode_act(data) for data in state["decisions"])
+        before = self.rooms
+        rooms = Rooms(
+            metrics=type(before.metrics).from_state(before.metrics.policy, state["metrics"]),
+            watch=type(before.watch).from_state(before.watch.policy, state["watch"]),
+            book=type(before.book).from_state(state["book"]),
+            trigger=type(before.trigger).from_state(before.trigger.policy, state["trigger"]),
+            feed=Feed.from_state(before.feed.policy, state["feed"]),
+            slots=dict(before.slots),
+            gate=before.gate,
+            agents=Interner(state["agents"], limit=before.metrics.policy.max_agents),
+        )
+        trials = Trials(rooms, self.policy, self._models)
+        trials.restore(state["trials"])
+        moment = Moment(state["now_us"], state["applied"])
+        types, versions = dict(state["agent_types"]), dict(state["agent_versions"])
+        decided = [decode_act(data) for data in state["decisions"]]
+        automatic = state["automatic"]
+        # Nothing below can fail.
+        self.rooms, self.trials, self._moment = rooms, trials, moment
+        self.applied, self.automatic = moment.offset, automatic
+        self.agent_types, self.agent_versions = types, versions
         self.decisions = OrderedDict(
             (act.act_id, act) for act in decided if isinstance(act, Decision)
         )

@@ -10,12 +10,15 @@ import pytest
 from selfright import PerformanceMonitor, RealTimeModelUpdater
 from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_values
+from selfright.events.batch import Intake
+from selfright.events.raw import run_batch
 from selfright.events.record import OperatorAct, RetrainRequested
+from selfright.learn.model_type import ModelType
 from selfright.learn.strategy import UpdateStrategy
 from selfright.log.memory import MemoryLog
 from selfright.loop.inbox import Inbox
 from selfright.loop.saved import decode_state, encode_state
-from selfright.retrain.registry import FileRegistry
+from selfright.retrain.registry import FileRegistry, MemoryRegistry
 from selfright.testing.clock import ManualClock
 
 
@@ -105,3 +108,20 @@ def test_thresholds_at_the_end_of_their_range_switch_a_rule_off() -> None:
     for i in range(50):
         monitor.record_agent_run(str(i), "a", "llm", "failure", 10.0)
     assert monitor.get_alerts() == []
+
+
+def test_a_checkpoint_that_fits_by_half_is_not_taken_by_half() -> None:
+    """One that lacks what is needed is passed over wholly: nothing counts twice."""
+    log = MemoryLog()
+    clock = ManualClock(1_700_000_000_000_000)
+    plain = open_circle(Settings(), log=log, clock=clock)
+    given = ("r", "a", "llm", "success", 5.0, *[None] * 12, 0, *[None] * 9)
+    row = plain.door.run(*given, clock.now_us())
+    plain.submit(Intake.of(runs=run_batch([row])))
+    plain.flush()
+    plain.checkpoint()  # knows nothing of models
+    learning = Learning(MemoryRegistry(clock), UpdateStrategy.BAYESIAN)
+    learns = open_circle(Settings(), log=log, learning=learning, clock=clock)
+    now_us = clock.now_us()
+    assert learns.fold.rooms.metrics.snapshot(None, now_us, float("inf")).total_tasks == 1
+    assert learns.fold.rooms.slots[ModelType.AGENT_SELECTION].served.update_count == 1
