@@ -97,7 +97,7 @@ def open_circle(
         file_clock=file_clock,
     )
     source = _RegisteredModels(registry)
-    fold = Fold(log.log_id, _rooms(settings, learning, source), policy, source)
+    fold = Fold(log.log_id, _rooms(settings, learning, source, log), policy, source)
     circle = Circle(
         settings=settings,
         log=log,
@@ -168,7 +168,9 @@ def watch_policy(settings: Settings) -> WatchPolicy:
     )
 
 
-def _rooms(settings: Settings, learning: Learning | None, source: _RegisteredModels) -> Rooms:
+def _rooms(
+    settings: Settings, learning: Learning | None, source: _RegisteredModels, log: EventLog
+) -> Rooms:
     windows, gate = settings.windows, settings.gate
     return Rooms(
         metrics=MetricsStore(
@@ -182,7 +184,7 @@ def _rooms(settings: Settings, learning: Learning | None, source: _RegisteredMod
         book=AlertBook(),
         trigger=Trigger(trigger_policy(settings)),
         feed=Feed(reward_policy(settings), recent=settings.learn.incremental_outcomes),
-        slots={} if learning is None else _slots(learning, source),
+        slots={} if learning is None else _slots(learning, source, log),
         gate=GatePolicy(
             level=gate.level,
             max_outcomes=gate.max_outcomes,
@@ -206,10 +208,22 @@ def trigger_policy(settings: Settings) -> TriggerPolicy:
     )
 
 
-def _slots(learning: Learning, source: _RegisteredModels) -> dict[ModelType, ModelSlot]:
+def _slots(
+    learning: Learning, source: _RegisteredModels, log: EventLog
+) -> dict[ModelType, ModelSlot]:
+    """Return the models as they were before the log's first row.
+
+    What served then, not what serves now: the fold learns the rest from the log, and
+    would count twice what the present version has learnt from it already.
+    """
     slots = {}
+    oldest = log.read(log.first_offset, 1)
     for model_type in ModelType:
-        version = learning.registry.current(model_type.value)
+        version = (
+            learning.registry.serving_at(model_type.value, oldest[0].log_time_us - 1)
+            if oldest
+            else learning.registry.current(model_type.value)
+        )
         model = None if version is None else source.load(model_type, version)
         if model is None:
             slots[model_type] = ModelSlot(new_model(model_type, learning.strategy))

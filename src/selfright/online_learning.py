@@ -400,8 +400,9 @@ class RealTimeModelUpdater:
         for kind, (state, parent, samples) in states.items():
             meta = {"reason": "saved", "samples": samples, "retrain_type": "snapshot"}
             version = registry.save(kind.value, state, parent=parent, meta=meta)
-            registry.promote(kind.value, version, "saved", self.circle.clock.now_us())
+            self._act("promote", kind, {"version": version, "saved": True})
             saved[kind.value] = version
+        self.circle.settle()
         return saved
 
     # ---- life ------------------------------------------------------------------------
@@ -490,6 +491,11 @@ class RealTimeModelUpdater:
         raise UnknownNameError(f"version of {model_type.value}", version, f"known: {listed}")
 
     def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
+        self._act(verb, model_type, {"version": version})
+        self.circle.settle()
+        return self._version(model_type, version)
+
+    def _act(self, verb: str, model_type: ModelType, arguments: dict[str, Any]) -> None:
         circle = self.circle
         circle.act(
             OperatorAct(
@@ -497,12 +503,10 @@ class RealTimeModelUpdater:
                 ts_us=circle.clock.now_us(),
                 verb="rollback" if verb == "rollback" else "promote",
                 target=model_type.value,
-                arguments={"version": version},
+                arguments=arguments,
             )
         )
         circle.pump()
-        circle.settle()
-        return self._version(model_type, version)
 
 
 CHOOSING = frozenset(

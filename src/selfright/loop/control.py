@@ -20,9 +20,10 @@ from selfright.errors import BackpressureError, SelfrightError
 from selfright.events.batch import Intake
 from selfright.events.record import RetrainFinished, RetrainRequested, SettingsApplied
 from selfright.loop.effects import Append, Notify, Retrain, Serve, Settle
+from selfright.loop.endings import ended
 from selfright.loop.inbox import Inbox
 from selfright.loop.saved import decode_state, encode_state
-from selfright.loop.trials import ended
+from selfright.loop.serving import follow, make_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,20 +237,24 @@ class Circle:
     def recover(self) -> int:
         """Fold what the log holds beyond the checkpoint; nothing is retrained or sent.
 
-        Retrainings that were under way when the process ended are recorded as aborted.
-        Returns the number of rows folded.
+        Retrainings that were under way when the process ended are recorded as aborted,
+        and the registry makes up for what it missed. Returns the number of rows folded.
         """
         with self.lock:
-            folded = self._fold_new(run_effects=False)
+            found: list[Effect] = []
+            folded = self._fold_new(found)
             for request in self.fold.trials.asked():
                 # The process ended between the decision and the log: write it down now,
                 # so that it can be recorded as aborted and the next one is free to start.
                 self.act(request)
-            folded += self._fold_new(run_effects=False)
+            folded += self._fold_new(found)
             for request in self.fold.trials.unfinished():
                 _log.warning("retraining %s was interrupted; recorded as aborted", request.act_id)
                 self.act(ended(request, "aborted", _CUT_SHORT, self.clock.now_us()))
-            folded += self._fold_new(run_effects=False)
+            folded += self._fold_new(found)
+            # A process that was killed had no time to say that it triggers no more.
+            self._automatic(on=False)
+            make_up(self.job.registry, self.fold, found, self.clock.now_us())
             return folded
 
     def checkpoint(self) -> None:
@@ -311,7 +316,7 @@ class Circle:
             except SelfrightError as error:
                 self._failed("log", error)
 
-    def _fold_new(self, *, run_effects: bool = True) -> int:
+    def _fold_new(self, found: list[Effect] | None = None) -> int:
         folded = 0
         while commits := self.log.read(self.fold.applied, _ROWS_PER_READ):
             for commit in commits:
@@ -323,8 +328,10 @@ class Circle:
                     # What a recovery finds again is in the log already, by its id; only
                     # what the end of the process kept out of it is written now.
                     self._effects.extend(
-                        effect for effect in effects if run_effects or isinstance(effect, Append)
+                        effect for effect in effects if found is None or isinstance(effect, Append)
                     )
+                    if found is not None:
+                        found += effects
             self._dispatch()
         return folded
 
@@ -355,11 +362,8 @@ class Circle:
                     _tell(finished)
                     self.act(finished)
                     self._resolve(finished)
-                case Serve(model_type, version, reason, gate):
-                    now_us = self.clock.now_us()
-                    self.job.registry.promote(model_type, version, reason, now_us, gate)
-                case Settle(model_type, version, gate):
-                    self.job.registry.settle(model_type, version, gate, self.clock.now_us())
+                case Serve() | Settle():
+                    follow(self.job.registry, effect, self.clock.now_us())
                 case Notify(alert):
                     self.notifier.notify(alert)
         except Exception as error:  # noqa: BLE001 - the isolation point of the effects

@@ -38,10 +38,10 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Point the registry at the version that serves from here on."""
+    """Point the registry at the version that serves from here on; None: at none."""
 
     model_type: str
-    version: int
+    version: int | None
     reason: str
     gate: GateRecord | None = None
 

@@ -19,6 +19,7 @@ from selfright.events.record import (
 )
 from selfright.events.timestamp import iso
 from selfright.loop.effects import Append, Retrain, Serve, Settle
+from selfright.loop.serving import follow
 
 if TYPE_CHECKING:
     from selfright.events.batch import Commit, Ints
@@ -96,13 +97,8 @@ class Simulation:
                         _FoldClock(self._circle),
                     )
                 )
-            case Serve(model_type, version, reason, gate):
-                now_us = self._circle.fold.now_us
-                self._circle.job.registry.promote(model_type, version, reason, now_us, gate)
-            case Settle(model_type, version, gate):
-                self._circle.job.registry.settle(
-                    model_type, version, gate, self._circle.fold.now_us
-                )
+            case Serve() | Settle():
+                follow(self._circle.job.registry, effect, self._circle.fold.now_us)
             case _:
                 pass  # nobody is told: the alerts are in the result
 

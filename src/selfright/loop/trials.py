@@ -12,7 +12,7 @@ but takes effect here, at the very outcome that decided it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from selfright.events.record import (
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 from selfright.loop.effects import Append, Retrain, Serve, Settle
+from selfright.loop.endings import refused
 from selfright.loop.slot import Challenger, ModelSlot
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
@@ -45,6 +46,8 @@ _FEWEST: Final = 20
 _DEVIATIONS: Final = 2.5
 _AT_ONCE: Final = 16  # affected rows that a challenger predicts before it learns from them
 _KEPT: Final = 1_000  # retrainings and adoptions that are remembered
+# Stands, as in decisions, for the model that learnt in place before there was a version.
+NO_VERSION: Final = 0
 # The models that learn from rewards; what they need is remembered per agent.
 REWARDED: Final = frozenset(
     {ModelType.AGENT_SELECTION, ModelType.ROUTING, ModelType.PARAMETER_OPTIMIZATION}
@@ -177,15 +180,29 @@ class Trials:
         """Let a version serve because an operator said so."""
         model_type, version = ModelType(act.target), int(act.arguments["version"])
         slot = self._rooms.slots.get(model_type)
+        if slot is not None and act.arguments.get("saved"):
+            self._saved(slot, version, moment)
+            return
         model = self._models.load(model_type, version)
         if slot is None or model is None:
             return  # checked before it was recorded; the version may have been lost since
+        before = slot.served_version
         ended = slot.adopt(model, version)
-        if ended is not None:
-            itself = ended.version == version
-            record = ended.gate.record("forced" if itself else "inconclusive")
-            self._close(ended.pending, record, promoted=itself, moment=moment)
-        self._adopt(slot, version, act.verb, None, moment)
+        forced: GateRecord | None = None
+        if ended is not None and ended.version == version:
+            forced = ended.gate.record("forced")
+            self._close(ended.pending, forced, promoted=True, moment=moment)
+        elif ended is not None:
+            record = ended.gate.record("inconclusive")
+            self._close(ended.pending, record, promoted=False, moment=moment)
+            moment.effects.append(Settle(model_type.value, ended.version, record))
+        self._adopt(slot, before, act.verb, None, moment, forced)
+
+    def _saved(self, slot: ModelSlot, version: int, moment: Moment) -> None:
+        """Give the champion, which was saved and learns on, the number of what was saved."""
+        before, slot.version = slot.version, version
+        if slot.served_version == version:  # no emergency's version serves instead
+            self._adopt(slot, before, "saved", None, moment)
 
     # ---- inside ----------------------------------------------------------------------
 
@@ -234,7 +251,7 @@ class Trials:
         self._remember(pending)
         self._set_aside(pending)
         if serves:
-            self._adopt(slot, pending.version, "emergency", pending.retrain_id, moment)
+            self._adopt(slot, slot.version, "emergency", pending.retrain_id, moment)
 
     def _decide(self, slot: ModelSlot, record: GateRecord, moment: Moment) -> None:
         assert slot.challenger is not None
@@ -243,15 +260,16 @@ class Trials:
             # champion would send the tasks back to the agent that fell.
             record = msgspec.structs.replace(record, verdict="emergency")
         promoted = record.verdict in {"promoted", "emergency"}
+        champion = slot.version
         trial = slot.close(promoted=promoted)
         self._close(trial.pending, record, promoted=promoted, moment=moment)
         retrain_id, kind = trial.pending.retrain_id, slot.model_type.value
         if promoted:
-            self._adopt(slot, slot.version, "promoted", retrain_id, moment, record)
+            self._adopt(slot, champion, "promoted", retrain_id, moment, record)
             return
         moment.effects.append(Settle(kind, trial.version, record))
         if trial.serves:
-            self._adopt(slot, slot.version, "reverted", retrain_id, moment)
+            self._adopt(slot, trial.version, "reverted", retrain_id, moment)
 
     def _close(
         self, pending: RetrainFinished, record: GateRecord, *, promoted: bool, moment: Moment
@@ -292,21 +310,20 @@ class Trials:
     def _adopt(
         self,
         slot: ModelSlot,
-        version: int | None,
+        before: int | None,
         verdict: str,
         retrain_id: str | None,
         moment: Moment,
         gate: GateRecord | None = None,
     ) -> None:
-        if version is None:
-            return  # back to what was never saved: nothing to point at
-        kind = slot.model_type.value
+        """Write down what serves from here on instead of ``before``, and point at it."""
+        version, kind = slot.served_version, slot.model_type.value
         adopted = ModelAdopted(
-            act_id=f"adopted:{kind}:{version}:{moment.offset}:{verdict}",
+            act_id=f"adopted:{kind}:{version or NO_VERSION}:{moment.offset}:{verdict}",
             ts_us=moment.now_us,
             model_type=kind,
-            version=version,
-            parent_version=slot.version,
+            version=version or NO_VERSION,
+            parent_version=before,
             verdict=verdict,
             retrain_id=retrain_id,
         )
@@ -345,34 +362,6 @@ class Trials:
         for name, requests in (("asked", self._asked), ("requests", self._requests)):
             found = [_act(RetrainRequested, data) for data in state[name]]
             requests.update((act.act_id, act) for act in found)
-
-
-def refused(request: RetrainRequested, running: str | None, now_us: int) -> RetrainFinished:
-    """Return the record of a request that cannot be carried out."""
-    return ended(
-        request,
-        "failed",
-        "no model updater is connected" if running is None else f"{running} is under way",
-        now_us,
-    )
-
-
-def ended(
-    request: RetrainRequested, state: Literal["failed", "aborted"], error: str, now_us: int
-) -> RetrainFinished:
-    """Return the record of a retraining without a model."""
-    return RetrainFinished(
-        act_id=f"{request.act_id}:{state}",
-        ts_us=now_us,
-        retrain_id=request.act_id,
-        model_type=request.model_type,
-        retrain_type=request.mode,
-        state=state,
-        reason=request.reason,
-        automatic=request.automatic,
-        agents=request.agents,
-        error=error,
-    )
 
 
 _Act = TypeVar("_Act")

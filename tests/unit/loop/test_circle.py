@@ -12,7 +12,7 @@ from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_values
 from selfright.events.batch import Intake
 from selfright.events.raw import run_batch
-from selfright.events.record import OperatorAct, RetrainRequested
+from selfright.events.record import OperatorAct, RetrainRequested, SettingsApplied
 from selfright.learn.model_type import ModelType
 from selfright.learn.strategy import UpdateStrategy
 from selfright.log.memory import MemoryLog
@@ -125,3 +125,12 @@ def test_a_checkpoint_that_fits_by_half_is_not_taken_by_half() -> None:
     now_us = clock.now_us()
     assert learns.fold.rooms.metrics.snapshot(None, now_us, float("inf")).total_tasks == 1
     assert learns.fold.rooms.slots[ModelType.AGENT_SELECTION].served.update_count == 1
+
+
+def test_a_circle_that_was_killed_triggers_nothing_until_it_is_started() -> None:
+    """Whoever opens the log next may only want to read it."""
+    log = MemoryLog()
+    clock = ManualClock(1_700_000_000_000_000)
+    circle = open_circle(Settings(), log=log, clock=clock)
+    circle.act(SettingsApplied(act_id="on", ts_us=clock.now_us(), settings={"automatic": True}))
+    assert not open_circle(Settings(), log=log, clock=clock).fold.automatic
