@@ -95,6 +95,9 @@ class Log(Section, frozen=True, kw_only=True):
         50_000
     )
     checkpoint_s: Annotated[Positive, doc("seconds between two checkpoints of the state")] = 30.0
+    stop_s: Annotated[
+        Positive, doc("longest a stop takes, seconds; a retraining that takes longer is aborted")
+    ] = 10.0
 
 
 class Trigger(Section, frozen=True, kw_only=True):

@@ -402,7 +402,7 @@ class RealTimeModelUpdater:
             version = registry.save(kind.value, state, parent=parent, meta=meta)
             self._act("promote", kind, {"version": version, "saved": True})
             saved[kind.value] = version
-        self.circle.settle()
+        self.circle.settle(retrainings=False)
         return saved
 
     # ---- life ------------------------------------------------------------------------
@@ -492,7 +492,7 @@ class RealTimeModelUpdater:
 
     def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
         self._act(verb, model_type, {"version": version})
-        self.circle.settle()
+        self.circle.settle(retrainings=False)
         return self._version(model_type, version)
 
     def _act(self, verb: str, model_type: ModelType, arguments: dict[str, Any]) -> None:

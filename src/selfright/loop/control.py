@@ -11,27 +11,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from selfright.clock import monotonic_s
 from selfright.errors import BackpressureError, SelfrightError
 from selfright.events.batch import Intake
-from selfright.events.record import RetrainFinished, RetrainRequested, SettingsApplied
-from selfright.loop.effects import Append, Notify, Retrain, Serve, Settle
+from selfright.events.record import SettingsApplied
+from selfright.loop.drain import Drain
+from selfright.loop.effects import Append
 from selfright.loop.endings import ended
 from selfright.loop.inbox import Inbox
-from selfright.loop.saved import decode_state, encode_state
-from selfright.loop.serving import follow, make_up
+from selfright.loop.keeper import Keeper, Kept
+from selfright.loop.perform import CUT_SHORT, Performer
+from selfright.loop.saver import Saver
+from selfright.loop.serving import make_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from selfright.clock import Clock
     from selfright.config import Settings
     from selfright.events.door import Door
-    from selfright.events.record import AnyAct
+    from selfright.events.record import AnyAct, RetrainFinished, RetrainRequested
     from selfright.log.protocol import EventLog, Receipt
     from selfright.log.writer import GroupCommitWriter
     from selfright.loop.effects import Effect
@@ -42,12 +45,8 @@ if TYPE_CHECKING:
     WriterFactory = Callable[[], GroupCommitWriter]
 
 _log = logging.getLogger("selfright")
-# How long the drain thread sleeps when nothing comes in: short enough that a dashboard
-# seems live, long enough that an idle process uses next to no CPU.
-_IDLE_S: Final = 0.05
-_BUSY_S: Final = 0.005
 _ROWS_PER_READ: Final = 8192
-_CUT_SHORT: Final = "the process ended before the retraining did"
+FOLDS: Final = "folds the log"
 
 
 class Circle:
@@ -84,19 +83,20 @@ class Circle:
         self.clock = clock
         self.door = door
         self.inbox = inbox
-        self.job = job
         self.notifier = notifier
         self._make_writer = make_writer
         self._writer: GroupCommitWriter | None = None
         # Reentrant, for a callback that an inline effect runs may read metrics.
         self.lock = threading.RLock()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._drain: threading.Thread | None = None
-        self._executor: ThreadPoolExecutor | None = None
-        self._finished: dict[str, Future[RetrainFinished]] = {}
-        self._effects: deque[Effect] = deque()
-        self._checkpoint_at = (fold.applied, monotonic_s())
+        self._drain = Drain(self._turn, lambda: len(inbox) > 0, self._failed)
+        self._keeper: Keeper | None = None
+        self._effects = Performer(
+            job=job, notifier=notifier, log=log, clock=clock, act=self.act, failed=self._failed
+        )
+        self._pending: deque[Effect] = deque()
+        self._saver = Saver(
+            log, fold, settings.log, self.lock, lambda: self._effects.complete, self._failed
+        )
         self.failures = 0
         self.last_failure: str | None = None
 
@@ -111,7 +111,7 @@ class Circle:
         writer = self._writer
         if writer is not None:
             receipt = writer.submit(intake).result()
-            self._wake.set()
+            self._drain.wake()
             return receipt
         with self.lock:
             return self.log.append(intake, self.clock.now_us())
@@ -136,11 +136,13 @@ class Circle:
         """Return when everything recorded so far is durable and folded."""
         self.pump()
 
-    def settle(self) -> None:
-        """Return when the effects of what was folded so far have run, and are folded."""
-        executor = self._executor
-        if executor is not None and threading.current_thread() is not self._drain:
-            executor.submit(_nothing).result()
+    def settle(self, *, retrainings: bool = True) -> None:
+        """Return when the effects of what was folded so far have run, and are folded.
+
+        ``retrainings``: whether to wait for those, too, however long they take.
+        """
+        if not self._drain.is_current:
+            self._effects.settle(retrainings=retrainings)
         self.pump()
 
     def pump(self) -> int:
@@ -154,50 +156,90 @@ class Circle:
     @property
     def running(self) -> bool:
         """Whether the drain thread turns the circle by itself."""
-        return self._drain is not None and self._drain.is_alive()
+        return self._drain.alive
+
+    @property
+    def job(self) -> Job:
+        """What makes challengers."""
+        return self._effects.job
+
+    def missing(self) -> list[str]:
+        """Return what no thread does though it should; nothing where none was started."""
+        keeper = self._keeper
+        return [] if keeper is None else keeper.missing()
 
     def start(self) -> None:
         """Turn the circle by itself from now on. Idempotent."""
         with self.lock:
-            if self._drain is not None:
+            if self._drain.started:
                 return
             self.pump()
-            self._stopping.clear()
-            self._writer = self._make_writer()
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="selfright-effects")
-            self._automatic(on=True)
-            self._drain = threading.Thread(target=self._run, name="selfright-drain", daemon=True)
-            self._drain.start()
-
-    def stop(self, drain_s: float = 10.0) -> None:
-        """Fold what came in, save a checkpoint, end the threads. Idempotent."""
-        with self.lock:
-            drain, self._drain = self._drain, None
-        if drain is None:
-            return
-        self._stopping.set()
-        self._wake.set()
-        drain.join(drain_s)
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
-        with self.lock:
-            self._automatic(on=False)
-            self.pump()
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close(drain_s)
+            self._abort_unfinished()  # what an earlier stop left behind
             self._fold_new()
-            self.checkpoint()
+            writer = self._writer = self._make_writer()
+            writer.start()
+            kept = self._effects.start()
+            self._automatic(on=True)
+            self._drain.start()
+            self._keeper = Keeper(
+                [
+                    Kept("writes the log", lambda: writer.alive, writer.start),
+                    Kept(FOLDS, lambda: self._drain.well, self._drain.anew),
+                    *kept,
+                ],
+                self._died,
+            )
+            self._keeper.start()
+
+    def stop(self, within_s: float | None = None) -> None:
+        """Fold what came in, save a checkpoint, end the threads. Idempotent.
+
+        Takes ``within_s`` seconds at most, by default the setting ``log.stop_s``. A
+        retraining that runs longer is left behind and recorded as aborted at the next
+        start.
+        """
+        until_s = monotonic_s() + (self.settings.log.stop_s if within_s is None else within_s)
+        if not self._drain.stop(_left(until_s)):
+            return
+        self._effects.stop(_left(until_s))
+        keeper, self._keeper = self._keeper, None
+        # Until here, for the drain may wait for a writer that has to be started anew.
+        reached = self.lock.acquire(timeout=_left(until_s))
+        if keeper is not None:
+            keeper.stop()
+        if not reached:
+            self._failed("stop", TimeoutError("the fold was busy; the next start does the rest"))
+            return
+        try:
+            self._finish(until_s)
+        finally:
+            self.lock.release()
+
+    def _finish(self, until_s: float) -> None:
+        try:
+            self._automatic(on=False)
+        except SelfrightError as error:
+            self._failed("log", error)  # the next start makes up for it
+        self.pump()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close(_left(until_s))
+        self._fold_new()
+        self._effects.stopped()
+        self._saver.try_to_save()
 
     def close(self) -> None:
-        """Stop, then give the log back."""
+        """Stop, then give the log back. Takes no longer than ``stop`` twice."""
         self.stop()
-        with self.lock:
+        if not self.lock.acquire(timeout=self.settings.log.stop_s):
+            return  # it would wait for ever; the log's lock ends with the process
+        try:
             self.pump()
-            self.checkpoint()
+            self._saver.try_to_save()
             self.log.close()
             self.notifier.close()
+        finally:
+            self.lock.release()
 
     def _automatic(self, *, on: bool) -> None:
         # In the log, because what the fold triggers depends on it: a later fold of the
@@ -218,19 +260,18 @@ class Circle:
 
         The result may be ``pending``: the challenger exists and the gate is watching it.
         """
-        future: Future[RetrainFinished] = Future()
-        self._finished[request.act_id] = future
+        future = self._effects.expect(request)
         try:
             self.act(request)
-            if self._drain is None:
+            if not self._drain.started:
                 self.pump()
             else:
-                self._wake.set()
+                self._drain.wake()
             return future.result(timeout_s)
         except TimeoutError:
             return None
         finally:
-            self._finished.pop(request.act_id, None)
+            self._effects.forget(request)
 
     # ---- recovery --------------------------------------------------------------------
 
@@ -241,57 +282,56 @@ class Circle:
         and the registry makes up for what it missed. Returns the number of rows folded.
         """
         with self.lock:
-            found: list[Effect] = []
-            folded = self._fold_new(found)
+            before = self.fold.applied
+            found = self._refold()
             for request in self.fold.trials.asked():
                 # The process ended between the decision and the log: write it down now,
                 # so that it can be recorded as aborted and the next one is free to start.
                 self.act(request)
-            folded += self._fold_new(found)
-            for request in self.fold.trials.unfinished():
-                _log.warning("retraining %s was interrupted; recorded as aborted", request.act_id)
-                self.act(ended(request, "aborted", _CUT_SHORT, self.clock.now_us()))
-            folded += self._fold_new(found)
+            found += self._refold()
+            self._abort_unfinished()
+            found += self._refold()
             # A process that was killed had no time to say that it triggers no more.
             self._automatic(on=False)
             make_up(self.job.registry, self.fold, found, self.clock.now_us())
-            return folded
+            return self.fold.applied - before
+
+    def _refold(self) -> list[Effect]:
+        """Fold what the log holds without its effects; return them.
+
+        Most of what is to be appended is in the log already, by its id; only what the
+        end of the process kept out of it is written now.
+        """
+        found: list[Effect] = []
+        for effects in self._unfolded():
+            found += effects
+            self._pending.extend(effect for effect in effects if isinstance(effect, Append))
+        self._dispatch()
+        return found
+
+    def _abort_unfinished(self) -> None:
+        """Record retrainings that nobody runs any more as aborted."""
+        for request in self.fold.trials.unfinished():
+            _log.warning("retraining %s was interrupted; recorded as aborted", request.act_id)
+            self.act(ended(request, "aborted", CUT_SHORT, self.clock.now_us()))
 
     def checkpoint(self) -> None:
         """Save the fold's state, so that a restart folds only what came later."""
-        with self.lock:
-            self.log.save_checkpoint(self.fold.applied, encode_state(self.fold.to_state()))
-            self._checkpoint_at = (self.fold.applied, monotonic_s())
+        self._saver.save()
 
     def restore(self) -> bool:
         """Take over the newest checkpoint of this log, if there is one that fits."""
-        found = self.log.latest_checkpoint()
-        if found is None:
-            return False
-        offset, data = found
-        try:
-            self.fold.restore(decode_state(data))
-        except (KeyError, TypeError, ValueError) as error:
-            # Folding the log again gives the same state, only later.
-            _log.warning("checkpoint at offset %d is not usable (%s); folding anew", offset, error)
-            return False
-        self._checkpoint_at = (self.fold.applied, monotonic_s())
-        return True
+        return self._saver.restore()
 
     # ---- inside ----------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                busy = self.pump()
-                self._checkpoint_when_due()
-            except Exception as error:  # noqa: BLE001 - the isolation point of this thread
-                self._failed("drain", error)
-                busy = 0
-                self._stopping.wait(_IDLE_S)
-            if not len(self.inbox):
-                self._wake.wait(_BUSY_S if busy else _IDLE_S)
-                self._wake.clear()
+    def _turn(self) -> int:
+        folded = self.pump()
+        if self._saver.is_due() and self._saver.try_to_save():
+            policy = self.settings.log
+            oldest_us = self.clock.now_us() - int(policy.retention_days * 86_400_000_000)
+            self.log.retain(policy.retention_events, oldest_us)
+        return folded
 
     def _move(self) -> None:
         """Hand what came in to the log, and wait until it is durable."""
@@ -316,95 +356,37 @@ class Circle:
             except SelfrightError as error:
                 self._failed("log", error)
 
-    def _fold_new(self, found: list[Effect] | None = None) -> int:
-        folded = 0
+    def _fold_new(self) -> int:
+        before = self.fold.applied
+        for effects in self._unfolded():
+            self._pending.extend(effects)
+        self._dispatch()
+        return self.fold.applied - before
+
+    def _unfolded(self) -> Iterator[list[Effect]]:
+        """Fold what is new in the log; yield the effects of each step."""
         while commits := self.log.read(self.fold.applied, _ROWS_PER_READ):
             for commit in commits:
                 at = max(commit.first_offset, self.fold.applied)
                 while at < commit.next_offset:
-                    effects, reached = self.fold.apply(commit, at)
-                    folded += reached - at
-                    at = reached
-                    # What a recovery finds again is in the log already, by its id; only
-                    # what the end of the process kept out of it is written now.
-                    self._effects.extend(
-                        effect for effect in effects if found is None or isinstance(effect, Append)
-                    )
-                    if found is not None:
-                        found += effects
+                    effects, at = self.fold.apply(commit, at)
+                    yield effects
             self._dispatch()
-        return folded
 
     def _dispatch(self) -> None:
-        while self._effects:
-            effect = self._effects.popleft()
-            if self._executor is None:
-                self._perform(effect)
-            else:
-                self._executor.submit(self._perform, effect)
+        while self._pending:
+            self._effects.perform(self._pending.popleft())
 
-    def _perform(self, effect: Effect) -> None:
-        try:
-            match effect:
-                case Append(act):
-                    _tell(act)
-                    self.act(act)
-                    self._resolve(act)
-                case Retrain():
-                    finished = self.job.run(
-                        effect.request,
-                        effect.champion,
-                        effect.parent_version,
-                        effect.recent,
-                        self.log,
-                        self.clock,
-                    )
-                    _tell(finished)
-                    self.act(finished)
-                    self._resolve(finished)
-                case Serve() | Settle():
-                    follow(self.job.registry, effect, self.clock.now_us())
-                case Notify(alert):
-                    self.notifier.notify(alert)
-        except Exception as error:  # noqa: BLE001 - the isolation point of the effects
-            self._failed(type(effect).__name__.lower(), error)
-
-    def _resolve(self, act: AnyAct) -> None:
-        if isinstance(act, RetrainFinished):
-            future = self._finished.get(act.retrain_id)
-            if future is not None and not future.done():
-                future.set_result(act)
-
-    def _checkpoint_when_due(self) -> None:
-        offset, at_s = self._checkpoint_at
-        behind = self.fold.applied - offset
-        policy = self.settings.log
-        if behind >= policy.checkpoint_events or (
-            behind and monotonic_s() - at_s >= policy.checkpoint_s
-        ):
-            self.checkpoint()
-            self.log.retain(
-                policy.retention_events,
-                self.clock.now_us() - int(policy.retention_days * 86_400_000_000),
-            )
-
-    def _failed(self, where: str, error: Exception) -> None:
+    def _failed(self, where: str, error: BaseException) -> None:
         self.failures += 1
-        self.last_failure = f"{where}: {error}"
-        _log.exception("%s failed", where)
+        self.last_failure = f"{where}: {str(error) or type(error).__name__}"
+        _log.error("%s failed", where, exc_info=error)
+
+    def _died(self, purpose: str) -> None:
+        self.failures += 1
+        self.last_failure = f"the thread that {purpose} died"
+        _log.error("the thread that %s died; it is started anew", purpose)
 
 
-def _nothing() -> None:
-    """Be behind everything that was submitted earlier."""
-
-
-def _tell(act: AnyAct) -> None:
-    """Log what an operator wants to read later: triggers, verdicts, promotions."""
-    if isinstance(act, RetrainRequested):
-        _log.info("%s retraining of %s: %s", act.mode, act.model_type, act.reason)
-    elif isinstance(act, RetrainFinished):
-        verdict = act.gate.verdict if act.gate is not None else "none"
-        _log.info(
-            "retraining %s of %s is %s, gate %s, version %s, promoted %s",
-            act.retrain_id, act.model_type, act.state, verdict, act.version, act.promoted,
-        )  # fmt: skip
+def _left(until_s: float) -> float:
+    return max(until_s - monotonic_s(), 0.0)

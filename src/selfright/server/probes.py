@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from selfright.alerts.life import AlertState
+from selfright.loop.control import FOLDS
 from selfright.metrics.histogram import BUCKETS, edges
 from selfright.metrics.labels import SLOTS
 from selfright.server.answer import answer
@@ -67,8 +68,10 @@ def unready(service: Service) -> list[str]:
     """Return why the service cannot do its work; nothing if it can."""
     circle = service.circle
     reasons = []
-    if not circle.running:
-        reasons.append("the thread that folds the log is not running: nothing is triggered")
+    missing = circle.missing()
+    if FOLDS in missing or not circle.running:
+        reasons.append(f"the thread that {FOLDS} is not running: nothing is triggered")
+    reasons += [f"the thread that {what} is not running" for what in missing if what != FOLDS]
     if service.ingest.storage_failing:
         reasons.append("the disk refused the last write")
     waiting, room = len(circle.inbox), circle.inbox.limit

@@ -147,7 +147,7 @@ def serve_faces(
         try:
             Announcing(config).run(sockets=[listener])
         finally:
-            monitor.circle.stop(_DRAIN_S)
+            monitor.circle.stop(min(_DRAIN_S, monitor.settings.log.stop_s))
 
 
 def bind(host: str, port: int) -> socket.socket:
