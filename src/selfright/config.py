@@ -176,10 +176,13 @@ class Server(Section, frozen=True, kw_only=True):
     allowed_hosts: Annotated[list[str], doc("Host headers accepted besides loopback")] = field(
         default_factory=list
     )
-    max_batch_bytes: Annotated[int, doc("largest request body, bytes"), Meta(ge=1024)] = (
-        8 * 1024 * 1024
-    )
-    max_event_bytes: Annotated[int, doc("largest single event, bytes"), Meta(ge=1024)] = 1024 * 1024
+    # What the service promises at most: more is never taken, a setting can only lower it.
+    max_batch_bytes: Annotated[
+        int, doc("largest request body, bytes"), Meta(ge=1024, le=8 * 1024 * 1024)
+    ] = 8 * 1024 * 1024
+    max_event_bytes: Annotated[
+        int, doc("largest single event in a body, bytes"), Meta(ge=1024, le=1024 * 1024)
+    ] = 1024 * 1024
     retrain_wait_s: Annotated[
         NotNegative, doc("how long a retraining request waits for its result")
     ] = 10.0

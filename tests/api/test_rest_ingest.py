@@ -171,6 +171,29 @@ def test_an_event_beyond_its_limit_is_refused_alone(client: httpx.Client) -> Non
     assert answer["rejected"][0]["index"] == 1
 
 
+def test_an_event_of_a_body_that_is_no_json_has_the_same_limit(client: httpx.Client) -> None:
+    """A NaN beside it makes the body no JSON, and still nothing over 1 MiB is taken."""
+    large = json.dumps(_run("over", metadata={"text": "x" * (MAX_EVENT_BYTES - 60)}))
+    assert len(large) > MAX_EVENT_BYTES
+    body = f'[{large}, {{"run_id": "nan", "agent_name": "a", "duration_ms": NaN}}]'
+    answer = _send(client, body.encode()).json()
+    assert answer["accepted"] == 0
+    assert [item["index"] for item in answer["rejected"]] == [0, 1]
+    assert "larger than" in answer["rejected"][0]["reason"]
+
+
+def test_the_setting_rules_how_large_an_event_may_be(serve_new: Serve, problem: Check) -> None:
+    """With 2 KiB in `server.max_event_bytes` 3 KiB are refused, in every form."""
+    client = serve_new(server__max_event_bytes=2048)
+    large, small = _run("large", metadata={"text": "x" * 3000}), _run("small")
+    answer = client.post(RUNS, json=[large, small]).json()
+    assert answer["accepted"] == 1
+    assert answer["rejected"][0]["reason"] == "is larger than 2048 bytes"
+    assert "2048" in problem(client.post(RUNS, json=large), 422, "body")["detail"]
+    outcome = {"agent_name": "a", "accuracy_score": 1.0, "metadata": {"text": "x" * 3000}}
+    problem(client.post(ACCURACY, json=outcome), 422, "body")
+
+
 def test_a_body_beyond_its_limit_is_refused(serve_new: Serve, problem: Check) -> None:
     """413 for what says so, for what does not, and for what inflates to it."""
     client = serve_new(server__max_batch_bytes=4096)

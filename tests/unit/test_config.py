@@ -57,6 +57,13 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
     assert (server.max_event_bytes, origin["server.max_event_bytes"]) == (1 << 20, "default")
 
 
+@pytest.mark.parametrize("key", ["server.max_event_bytes", "server.max_batch_bytes"])
+def test_what_is_promised_at_most_cannot_be_raised(key: str) -> None:
+    """1 MiB an event, 8 MiB a body: a setting above it is refused by name."""
+    with pytest.raises(ConfigError, match=key):
+        load(flags={key: 16 << 20})
+
+
 def test_a_flag_not_given_changes_nothing() -> None:
     """The command line passes None for it."""
     assert load(flags={"server.port": None}).origin["server.port"] == "default"

@@ -38,18 +38,33 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 def decode_runs(
-    door: Door, body: bytes, now_us: int, *, form: str = "json"
+    door: Door,
+    body: bytes,
+    now_us: int,
+    *,
+    form: str = "json",
+    max_event_bytes: int = MAX_EVENT_BYTES,
 ) -> tuple[list[RawRun], list[Rejection]]:
     """Return the runs of a body and the refused records.
 
     ``form`` is ``json`` (one object or an array), ``ndjson`` or ``msgpack``. A body that
-    is no such thing at all raises ``InvalidEventError`` with field ``body``.
+    is no such thing at all raises ``InvalidEventError`` with field ``body``; a record of
+    more than ``max_event_bytes`` is refused alone.
     """
-    return _decode(body, form, AgentRun, lambda run: door.run(*_fields(run, now_us)))
+
+    def check(run: AgentRun) -> RawRun:
+        return door.run(*_fields(run, now_us))
+
+    return _decode(body, form, AgentRun, check, max_event_bytes)
 
 
 def decode_outcomes(
-    door: Door, body: bytes, now_us: int, *, form: str = "json"
+    door: Door,
+    body: bytes,
+    now_us: int,
+    *,
+    form: str = "json",
+    max_event_bytes: int = MAX_EVENT_BYTES,
 ) -> tuple[list[RawOutcome], list[Rejection]]:
     """Return the outcomes of a body and the refused records; see ``decode_runs``."""
 
@@ -57,7 +72,7 @@ def decode_outcomes(
         require_evidence(outcome.accuracy_score, outcome.predicted_outcome, outcome.actual_outcome)
         return door.outcome(*_fields(outcome, now_us))
 
-    return _decode(body, form, Outcome, check)
+    return _decode(body, form, Outcome, check, max_event_bytes)
 
 
 def require_evidence(score: float | None, predicted: object, actual: object) -> None:
@@ -67,15 +82,21 @@ def require_evidence(score: float | None, predicted: object, actual: object) -> 
 
 
 def _decode(
-    body: bytes, form: str, record: type[Any], check: Callable[[Any], tuple[Any, ...]]
+    body: bytes,
+    form: str,
+    record: type[Any],
+    check: Callable[[Any], tuple[Any, ...]],
+    most_bytes: int,
 ) -> tuple[list[tuple[Any, ...]], list[Rejection]]:
     rows: list[tuple[Any, ...]] = []
     rejected: list[Rejection] = []
     decode = _DECODERS[record, form == "msgpack"]
+    may_exceed = len(body) > most_bytes
     for index, item in enumerate(_items(body, form)):
         try:
+            if may_exceed:
+                _check_size(item, most_bytes)
             if isinstance(item, (bytes, msgspec.Raw)):
-                _check_size(item)
                 rows.append(check(_record(item, form, record, decode)))
             else:
                 rows.append(check(msgspec.convert(item, record)))
@@ -164,9 +185,14 @@ def _split(body: bytes) -> list[bytes] | None:
     return pieces if depth == 0 and not body[start:].strip() else None
 
 
-def _check_size(item: bytes | msgspec.Raw) -> None:
-    if len(memoryview(item)) > MAX_EVENT_BYTES:
-        raise InvalidEventError("body", "...", f"is larger than {MAX_EVENT_BYTES} bytes")
+def _check_size(item: Any, most_bytes: int) -> None:  # noqa: ANN401 - a record in any form
+    if isinstance(item, (bytes, msgspec.Raw)):
+        size = len(memoryview(item))
+    else:  # parsed already, for the sake of a NaN: its shortest form tells
+        text = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+        size = len(text.encode(errors="surrogatepass"))
+    if size > most_bytes:
+        raise InvalidEventError("body", "...", f"is larger than {most_bytes} bytes")
 
 
 def _decoder(record: type[Any], *, packed: bool) -> Callable[[Any], Any]:

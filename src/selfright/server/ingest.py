@@ -119,15 +119,23 @@ def router(service: Service, admission: Admission | None = None) -> APIRouter:
 def keep_runs(service: Service, body: bytes, form: str) -> IngestAnswer:
     """Check and commit the runs of a body; blocks until they are durable."""
     circle = service.circle
-    rows, rejected = decode_runs(circle.door, body, circle.clock.now_us(), form=form)
+    rows, rejected = decode_runs(
+        circle.door, body, circle.clock.now_us(), form=form, max_event_bytes=_most_bytes(service)
+    )
     return _keep(service, Intake.of(runs=run_batch(rows)), rejected, body, form)
 
 
 def keep_outcomes(service: Service, body: bytes, form: str) -> IngestAnswer:
     """Check, score and commit the outcomes of a body; blocks until they are durable."""
     circle = service.circle
-    rows, rejected = decode_outcomes(circle.door, body, circle.clock.now_us(), form=form)
+    rows, rejected = decode_outcomes(
+        circle.door, body, circle.clock.now_us(), form=form, max_event_bytes=_most_bytes(service)
+    )
     return _keep(service, Intake.of(outcomes=outcome_batch(rows)), rejected, body, form)
+
+
+def _most_bytes(service: Service) -> int:
+    return service.monitor.settings.server.max_event_bytes
 
 
 def _keep(
