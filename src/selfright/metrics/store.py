@@ -19,6 +19,8 @@ from selfright.errors import ConfigError
 from selfright.metrics.columns import US_PER_MINUTE, Column
 from selfright.metrics.digest import Digests
 from selfright.metrics.figures import figures_of
+from selfright.metrics.histogram import BUCKETS
+from selfright.metrics.labels import SLOTS
 from selfright.metrics.ledger import NEVER, Ledger
 from selfright.metrics.metric_type import MetricType
 from selfright.metrics.performance import performances_of
@@ -273,6 +275,19 @@ class MetricsStore:
         metrics = list(MetricType)
         found = self._trends_of(metrics, now_us, window_minutes)
         return {metric: trends.get(row) for metric, trends in zip(metrics, found, strict=True)}
+
+    def durations(self) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the durations of all decided runs ever: their histogram and their sum.
+
+        How many lie in each bucket of ``histogram``, int64[BUCKETS], and the exact sum in
+        microseconds.
+        """
+        self._ledger.flush()
+        totals = self._ledger.whole()
+        keys, found = totals.counts.entries()
+        # Behind the buckets stand other counts of the same agents.
+        counts = np.bincount(keys & (SLOTS - 1), weights=found, minlength=BUCKETS)[:BUCKETS]
+        return counts.astype(np.int64), int(totals.values[:, Column.DURATION_US + 1].sum())
 
     def to_state(self) -> State:
         """Return everything as numpy arrays and JSON-able values; see ``state``."""

@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from selfright.alerts.life import AlertState
 from selfright.loop.control import FOLDS
-from selfright.metrics.histogram import BUCKETS, edges
-from selfright.metrics.labels import SLOTS
+from selfright.metrics.histogram import edges
 from selfright.server.answer import answer
 from selfright.server.openapi import answers, named
 from selfright.server.scope import Scope, needs
@@ -164,14 +163,7 @@ def _durations(fold: Fold) -> tuple[list[int], int, float]:
 
     A duration counts where its bucket's value lies: within 1.1 % of itself.
     """
-    metrics = fold.rooms.metrics
-    totals = metrics._totals(0, math.inf)  # noqa: SLF001 - the store has no public way to them
-    keys, found = totals.counts.entries()
-    slots = keys & (SLOTS - 1)
-    # Behind the buckets stand other counts of the same agents.
-    counts = np.bincount(slots, weights=found, minlength=BUCKETS)[:BUCKETS]
-    below = np.concatenate(([0], np.cumsum(counts).astype(np.int64)))
+    counts, sum_us = fold.rooms.metrics.durations()
+    below = np.concatenate(([0], np.cumsum(counts)))
     marks = np.searchsorted(edges().value, np.array(prometheus.DURATION_EDGES_S) * 1e6, "right")
-    count = int(below[-1])
-    mean_ms = metrics.snapshot(None, 0, math.inf, trends=False).avg_latency_ms or 0.0
-    return below[marks].tolist(), count, mean_ms * count / 1e3
+    return below[marks].tolist(), int(below[-1]), sum_us / 1e6

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from selfright.errors import ConfigError
+from selfright.metrics.histogram import edges
 from selfright.metrics.metric_type import MetricType
 from selfright.metrics.store import MetricsPolicy, MetricsStore
 
@@ -53,6 +54,22 @@ def test_empty_batches_change_nothing(store, make_runs, make_outcomes, codes):
     for change in (store.update_outcomes, store.retract_outcomes):
         change(codes(), make_outcomes(0))
     assert store.to_state()["clock"] == state is None
+
+
+def test_all_durations_ever_are_counted_and_added_up(store, make_runs, codes):
+    """Beyond the horizon too, undecided runs left out; a retraction takes them back."""
+    durations = [1_000, 2_000, 2_000, 3_000_000]
+    for i, duration in enumerate(durations):
+        old = NOON - i * 1000 * MINUTE
+        store.update_runs(codes(i), make_runs(ts_us=old, duration_us=duration))
+    store.update_runs(codes(0), make_runs(ts_us=NOON, duration_us=77, status=PENDING))
+    counts, sum_us = store.durations()
+    assert (int(counts.sum()), sum_us) == (4, sum(durations))
+    # A bucket's value stands for all in it, within 1.1 %.
+    assert counts @ edges().value == pytest.approx(sum_us, rel=0.011)
+    store.retract_runs(codes(3), make_runs(ts_us=NOON - 3000 * MINUTE, duration_us=3_000_000))
+    counts, sum_us = store.durations()
+    assert (int(counts.sum()), sum_us) == (3, 5_000)
 
 
 def test_a_large_fleet_over_many_minutes_equals_numpy(make_runs, codes):
