@@ -317,7 +317,11 @@ class PerformanceMonitor:
         return stats
 
     def runs_frame(self, engine: str = "pandas") -> Any:
-        """Return the kept runs as a DataFrame of ``pandas``, ``polars`` or ``arrow``."""
+        """Return all kept runs, oldest first, as a frame of ``pandas``, ``polars`` or ``arrow``.
+
+        Columns are named and measured like the parameters of ``record_agent_run``; what
+        nobody reported is missing. ``context``, ``config`` and ``metadata`` are JSON text.
+        """
         return self._view.runs_frame(engine)
 
     # ---- acting ----------------------------------------------------------------------

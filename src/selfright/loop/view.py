@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.health import health
-from selfright.errors import ConfigError, MissingExtraError, UnknownNameError
-from selfright.events.batch import RUN_COLUMNS
+from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.timestamp import iso
+from selfright.loop.frames import runs_frame
 from selfright.loop.retraining import RetrainResult
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 
@@ -150,21 +149,9 @@ class FleetView:
             }
 
     def runs_frame(self, engine: str) -> Any:
-        """Return the kept runs as a data frame."""
-        if engine not in {"pandas", "polars", "arrow"}:
-            raise ConfigError("engine", engine, "must be pandas, polars or arrow")
+        """Return the kept runs as a data frame, oldest first."""
         self._circle.pump()
-        columns: dict[str, list[Any]] = {}
-        page = self._circle.log.runs(limit=1_000_000)
-        for name in ("seq", *RUN_COLUMNS):
-            column = getattr(page.runs, name)
-            columns[name] = column.tolist() if hasattr(column, "tolist") else column
-        module = {"arrow": "pyarrow"}.get(engine, engine)
-        try:
-            frames = import_module(module)
-        except ImportError as error:
-            raise MissingExtraError(f"runs_frame(engine={engine!r})", "frames") from error
-        return frames.table(columns) if engine == "arrow" else frames.DataFrame(columns)
+        return runs_frame(self._circle.log, engine)
 
     def _performances(
         self, fold: Fold, codes: list[int], names: list[str], window_minutes: float | None

@@ -14,13 +14,13 @@ from selfright.alerts.life import AlertState
 from selfright.errors import UnknownNameError, did_you_mean
 from selfright.events import timestamp
 from selfright.events.check import status_code
+from selfright.events.shown import runs_as_records
 from selfright.log.protocol import RunFilter
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.server.answer import answer, before, close_cursor, offset_of, open_cursor, page
 from selfright.server.body import read_object
 from selfright.server.openapi import answers, json_body, named, pages_of
 from selfright.server.problem import Problem
-from selfright.server.run_view import runs_as_records
 from selfright.server.scope import Scope, needs
 from selfright.server.shape import Health, MuteBody, Page, SyncAnswer
 
