@@ -226,6 +226,19 @@ def test_the_report_has_all_its_parts(monitor: PerformanceMonitor) -> None:
     assert monitor.generate_report(include_agents=False)["agent_metrics"] == {}
 
 
+def test_the_report_is_a_page_on_request(monitor: PerformanceMonitor) -> None:
+    """Text of one HTML file; another form is refused by name."""
+    _runs(monitor, "<planner>", ["success"] * 30)
+    page = monitor.generate_report(format="html")
+    assert page.startswith("<!doctype html>")
+    assert "&lt;planner&gt;" in page
+    assert "<planner>" not in page
+    without = monitor.generate_report(False, format="html")
+    assert "planner" not in without
+    with pytest.raises(ConfigError, match="'dict' or 'html'"):
+        monitor.generate_report(format="pdf")
+
+
 def test_stats_tell_of_the_monitor_itself(monitor: PerformanceMonitor) -> None:
     """Under the promised keys."""
     stats = monitor.get_stats()

@@ -11,13 +11,12 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import msgspec
 
 from selfright.alerts.alert import AlertLevel as AlertLevel
 from selfright.alerts.alert import PerformanceAlert as PerformanceAlert
-from selfright.alerts.report import build_report
 from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_thresholds, with_values
 from selfright.errors import ConfigError, UnknownNameError
@@ -291,20 +290,40 @@ class PerformanceMonitor:
         """
         return self._view.explain(alert_id)
 
+    @overload
     def generate_report(
         self,
         include_agents: bool = True,
         time_window_minutes: float | None = None,
-        format: str = "dict",
-    ) -> dict[str, Any]:
-        """Return the report on the window as plain values.
+        format: Literal["dict"] = "dict",
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def generate_report(
+        self,
+        include_agents: bool = True,
+        time_window_minutes: float | None = None,
+        *,
+        format: Literal["html"],
+    ) -> str: ...
+
+    def generate_report(
+        self,
+        include_agents: bool = True,
+        time_window_minutes: float | None = None,
+        format: Literal["dict", "html"] = "dict",
+    ) -> dict[str, Any] | str:
+        """Return the report on the window as plain values, or as a page.
 
         Keys: ``generated_at time_window_minutes system_metrics health_score agent_metrics
-        recent_alerts recommendations trends retrainings``.
+        recent_alerts recommendations trends retrainings``. ``format="html"``: the text of one
+        self-contained file with charts, below 1 MB, without scripts.
         """
+        if format == "html":
+            return self._view.report_html(include_agents, time_window_minutes)
         if format != "dict":
-            raise ConfigError("format", format, "only 'dict' is built so far")
-        return build_report(**self._view.report_inputs(include_agents, time_window_minutes))
+            raise ConfigError("format", format, "must be 'dict' or 'html'")
+        return self._view.report(include_agents, time_window_minutes)
 
     def get_stats(self) -> dict[str, Any]:
         """Return counts of the monitor itself: buffers, drops, late events, failures."""

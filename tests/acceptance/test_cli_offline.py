@@ -233,6 +233,36 @@ def test_reading_a_directory(fleet: Path) -> None:
         assert "coder" in text.stdout or words == ("models",)
 
 
+def test_the_report_is_a_file_with_charts(fleet: Path) -> None:
+    """On standard output for a redirection, or written by --output; JSON likewise."""
+    printed = selfright("report", "--format", "html", cwd=fleet)
+    assert printed.exit_code == 0, printed.stderr
+    assert printed.stdout.startswith("<!doctype html>")
+    assert printed.stdout.endswith("</html>\n")
+    written = selfright("report", "--format", "html", "--output", "report.html", cwd=fleet)
+    assert (written.exit_code, written.stdout) == (0, "")
+    page = (fleet / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="chart"') == 3
+    assert "<bdi>coder</bdi>" in page
+    assert selfright("report", "--json", "--output", "r.json", cwd=fleet).exit_code == 0
+    assert json.loads((fleet / "r.json").read_text())["health_score"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--format", "pdf"), "text, json or html"),
+        (("--output", "x.html"), "--format html"),
+        (("--format", "html", "--output", "no/folder/x.html"), "cannot be written"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused(fleet: Path, words: tuple[str, ...], said: str) -> None:
+    """Exit code 2, and one line that says what to do."""
+    done = selfright("report", *words, cwd=fleet)
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+
+
 def test_acknowledging_lasts(fleet: Path) -> None:
     """An alert acknowledged by one command is acknowledged for the next."""
     alert = answer("alerts", "--agent", "coder", "--state", "firing", cwd=fleet)[0]

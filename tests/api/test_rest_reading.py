@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -115,9 +116,29 @@ def test_the_report_holds_everything(
         "recent_alerts", "recommendations", "trends", "retrainings",
     } <= set(report)  # fmt: skip
     assert set(report["agent_metrics"]) == {"good", "failing", *hostile_names}
-    problem(filled.get(f"{PERFORMANCE}/report", params={"format": "html"}), 501, "format")
+    problem(filled.get(f"{PERFORMANCE}/report", params={"format": "pdf"}), 422, "format")
     short = filled.get(f"{PERFORMANCE}/report", params={"include_agents": "false"}).json()
     assert not short["agent_metrics"]
+
+
+def test_the_report_is_a_page_too(filled: httpx.Client, hostile_names: list[str]) -> None:
+    """One file below 1 MB with a policy of its own, with every agent and no markup of theirs."""
+    answer = filled.get(f"{PERFORMANCE}/report", params={"format": "html"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.endswith("frame-ancestors 'none'")
+    assert len(answer.content) < 1_000_000
+    page = answer.text
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+    for name in ("good", "failing", *hostile_names):
+        assert f"<bdi>{escape(name)}</bdi>" in page
+    short = filled.get(
+        f"{PERFORMANCE}/report", params={"format": "html", "include_agents": "false"}
+    )
+    assert "<bdi>good</bdi>" not in short.text
 
 
 WINDOWED = ["system-metrics", "agent-metrics/good", "agents/metrics", "report"]

@@ -62,6 +62,10 @@ class Fleet(Protocol):
         """Return the report on the window."""
         ...
 
+    def report_page(self, window_minutes: float | None = None) -> str:
+        """Return the report on the window as one HTML file."""
+        ...
+
     def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
         """Retrain now; return the result, of a long one its ``retrain_id`` and state."""
         ...
@@ -143,6 +147,10 @@ class LocalFleet:
     def report(self, window_minutes: float | None = None) -> dict[str, Any]:
         """See ``Fleet``."""
         return self.monitor.generate_report(time_window_minutes=window_minutes)
+
+    def report_page(self, window_minutes: float | None = None) -> str:
+        """See ``Fleet``."""
+        return self.monitor.generate_report(time_window_minutes=window_minutes, format="html")
 
     def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
         """See ``Fleet``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -41,16 +42,29 @@ _COLOURS: Final = {
 def report(
     session: Session,
     window: Window = None,
-    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json or html.")] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write json or html there, not to standard output."),
+    ] = None,
 ) -> None:
-    """Print how the fleet does: figures, agents, alerts, retrainings, advice."""
-    if form not in {"text", "json"}:
-        raise ConfigError("--format", form, "must be text or json")
+    """Print how the fleet does: figures, agents, alerts, retrainings, advice.
+
+    As html it is one file with charts that needs nothing else: keep it, or send it.
+    """
+    form = "json" if session.as_json else form
+    if form not in {"text", "json", "html"}:
+        raise ConfigError("--format", form, "must be text, json or html")
+    if form == "text" and output is not None:
+        raise ConfigError("--output", str(output), "goes with --format html or --format json")
     with reach(session) as fleet:
+        if form == "html":
+            show.document(fleet.report_page(window), output)
+            return
         made = fleet.report(window)
         health = fleet.health()
-    if session.as_json or form == "json":
-        show.as_json(made)
+    if form == "json":
+        show.document(show.json_text(made), output)
         return
     console = show.console()
     console.print(_headline(health, made["system_metrics"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -88,6 +89,11 @@ class RemoteFleet:
         query = {"format": "json", "time_window_minutes": window_minutes}
         return dict(self._get(f"{_PERFORMANCE}/report", query))
 
+    def report_page(self, window_minutes: float | None = None) -> str:
+        """See ``Fleet``."""
+        query = {"format": "html", "time_window_minutes": window_minutes}
+        return self._answer(self._request(f"{_PERFORMANCE}/report", query)).decode()
+
     def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
         """See ``Fleet``."""
         body = {"model_type": model_type, "force_full_retrain": full, "reason": reason}
@@ -147,9 +153,12 @@ class RemoteFleet:
                 return found
 
     def _get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
-        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        return self._send(self._request(path, query or {}))
+
+    def _request(self, path: str, query: Mapping[str, object]) -> urllib.request.Request:
+        asked = {name: value for name, value in query.items() if value is not None}
         tail = f"?{urllib.parse.urlencode(asked)}" if asked else ""
-        return self._send(urllib.request.Request(f"{self.url}{path}{tail}"))  # noqa: S310 - checked
+        return urllib.request.Request(f"{self.url}{path}{tail}")  # noqa: S310 - checked
 
     def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         return self._send(
@@ -163,13 +172,20 @@ class RemoteFleet:
 
     def _send(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
         request.add_header("Accept", "application/json")
+        answer = self._answer(request)
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise TransportError(self.url, f"no answer: {error}", retryable=True) from None
+
+    def _answer(self, request: urllib.request.Request) -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                return json.load(answer)
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(self.url, error.code, error.read()) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise TransportError(self.url, f"no answer: {reason}", retryable=True) from None
 

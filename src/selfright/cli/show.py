@@ -7,8 +7,13 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import typer
+
+from selfright.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from rich.console import Console, RenderableType
 
@@ -33,7 +38,27 @@ def remarks() -> Console:
 
 def as_json(value: object) -> None:
     """Print one JSON document. NaN and infinities, which JSON does not have, are null."""
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
+    print(json_text(value), end="")  # noqa: T201
+
+
+def json_text(value: object) -> str:
+    """Return one JSON document, ready to be printed; see ``as_json``."""
+    return f"{json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False)}\n"
+
+
+def document(text: str, output: Path | None) -> None:
+    """Write a whole document to a file, or to standard output. Raises ``ConfigError``."""
+    if output is None:
+        # As UTF-8 whatever the terminal speaks: that is what the document says of itself.
+        typer.echo(text.encode(), nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            "--output", str(output), f"cannot be written: {error.strerror}"
+        ) from error
+    remarks().print(f"written to {output}", markup=False)
 
 
 def table(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.health import health
+from selfright.alerts.report import build_report
 from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.timestamp import iso
 from selfright.loop.frames import runs_frame
@@ -110,6 +111,25 @@ class FleetView:
             return health(
                 metrics, self._circle.settings.thresholds, fold.rooms.book.active()
             ).to_dict()
+
+    def report(self, include_agents: bool, window_minutes: float | None) -> dict[str, Any]:
+        """Return the report on a window as plain values."""
+        return build_report(**self.report_inputs(include_agents, window_minutes))
+
+    def report_html(self, include_agents: bool, window_minutes: float | None) -> str:
+        """Return the report on a window as one page."""
+        from selfright.alerts.report_html.page import as_html
+
+        settings = self._circle.settings
+        report = self.report(include_agents, window_minutes)
+        with self._circle.reading() as fold:
+            active = [alert.to_dict() for alert in fold.rooms.book.active()]
+        return as_html(
+            report,
+            thresholds=settings.thresholds,
+            fewest=settings.windows.min_outcomes,
+            open_alerts=active,
+        )
 
     def report_inputs(self, include_agents: bool, window_minutes: float | None) -> dict[str, Any]:
         """Return the plain inputs of a report."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from selfright.alerts.alert import AlertLevel, PerformanceAlert
 from selfright.alerts.life import AlertState
+from selfright.alerts.report_html.style import POLICY
 from selfright.errors import UnknownNameError, did_you_mean
 from selfright.events import timestamp
 from selfright.events.check import status_code
@@ -20,7 +21,6 @@ from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.server.answer import answer, before, close_cursor, offset_of, open_cursor, page
 from selfright.server.body import read_object
 from selfright.server.openapi import answers, json_body, named, pages_of
-from selfright.server.problem import Problem
 from selfright.server.scope import Scope, needs
 from selfright.server.shape import Health, MuteBody, Page, SyncAnswer
 
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 _PREFIX: Final = "/api/performance"
 _MAX_LIMIT: Final = 1000
 _EVERYTHING: Final = 1_000_000
+# What the page in the report says of itself, and that no other page may frame it.
+REPORT_POLICY: Final = f"{POLICY}; frame-ancestors 'none'"
+_AS_PAGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "the report",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/html": {"schema": {"type": "string"}},
+        },
+    }
+}
 
 Window = Annotated[
     float | None,
@@ -121,16 +132,17 @@ def _figures(routes: APIRouter, service: Service) -> None:
         told = {"notifications": service.circle.notifier.stats()}
         return answer(monitor.get_stats() | told)
 
-    @routes.get("/report", tags=["figures"], summary="Report")
+    @routes.get("/report", tags=["figures"], summary="Report", responses=_AS_PAGE)
     @needs(Scope.READ)
     def get_report(
         format: Literal["json", "html"] = "json",
         time_window_minutes: Window = None,
         include_agents: bool = True,
     ) -> Response:
-        """Return everything at once. The page that `html` asks for does not exist yet."""
+        """Return everything at once: as JSON, or as one page that can be kept and sent."""
         if format == "html":
-            raise Problem(501, "not-built", "there is no HTML report yet; use json", "format")
+            made = monitor.generate_report(include_agents, time_window_minutes, format="html")
+            return HTMLResponse(made, headers={"Content-Security-Policy": REPORT_POLICY})
         return answer(monitor.generate_report(include_agents, time_window_minutes))
 
     @routes.post(

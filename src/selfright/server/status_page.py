@@ -6,18 +6,22 @@ script of its own, so that nothing which slipped through could do anything.
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.life import AlertState
+from selfright.alerts.report_html.markup import SHAPES
+from selfright.alerts.trouble import standing, worst_levels
+from selfright.alerts.wording import UNKNOWN, dollars, duration, percent
 from selfright.events.timestamp import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from selfright.alerts.alert import PerformanceAlert
-    from selfright.config import Thresholds
+    from selfright.alerts.trouble import Kind
     from selfright.loop.retraining import RetrainResult
     from selfright.metrics.snapshot import PerformanceMetrics
     from selfright.performance_monitor import PerformanceMonitor
@@ -26,24 +30,18 @@ if TYPE_CHECKING:
 _ROWS: Final = 200
 _ALERTS: Final = 20
 _RETRAININGS: Final = 10
-_UNKNOWN: Final = "–"
-_SHAPES: Final = {
-    "ok": '<circle cx="8" cy="8" r="7"/>',
-    "warn": '<path d="M8 1 15.5 15H.5z"/>',
-    "crit": '<path d="M5 0h6l5 5v6l-5 5H5l-5-5V5z"/>',
-    "none": '<circle cx="8" cy="8" r="6"/>',
+_HEALTH: Final[dict[str, Kind]] = {
+    "healthy": "ok",
+    "degraded": "warn",
+    "unhealthy": "crit",
+    "unknown": "none",
 }
-_HEALTH: Final = {"healthy": "ok", "degraded": "warn", "unhealthy": "crit", "unknown": "none"}
-_LEVELS: Final = {AlertLevel.INFO: "ok", AlertLevel.WARNING: "warn", AlertLevel.CRITICAL: "crit"}
+_LEVELS: Final[dict[AlertLevel, Kind]] = {
+    AlertLevel.INFO: "ok",
+    AlertLevel.WARNING: "warn",
+    AlertLevel.CRITICAL: "crit",
+}
 _OPEN: Final = frozenset({AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.MUTED})
-
-
-class Trouble(NamedTuple):
-    """How an agent stands: sorts worst first when reversed."""
-
-    severity: int
-    beyond: float
-    runs: int
 
 
 def render(service: Service, address: str, refresh_s: int) -> str:
@@ -78,8 +76,8 @@ def render(service: Service, address: str, refresh_s: int) -> str:
     )
 
 
-def _state(kind: str, word: str) -> str:
-    mark = f'<svg class="mark" viewBox="0 0 16 16" aria-hidden="true">{_SHAPES[kind]}</svg>'
+def _state(kind: Kind, word: str) -> str:
+    mark = f'<svg class="mark" viewBox="0 0 16 16" aria-hidden="true">{SHAPES[kind]}</svg>'
     return f'<span class="state {kind}">{mark}{escape(word)}</span>'
 
 
@@ -103,19 +101,19 @@ def _tiles(
     minutes = monitor.settings.windows.window_minutes
     score = health["health_score"]
     tiles = (
-        ("health", _UNKNOWN if score is None else f"{score:.0f}", "of 100"),
-        ("success", _percent(fleet.success_rate), f"at least {_percent(limits.success_rate_min)}"),
+        ("health", UNKNOWN if score is None else f"{score:.0f}", "of 100"),
+        ("success", percent(fleet.success_rate), f"at least {percent(limits.success_rate_min)}"),
         (
             "accuracy",
-            _percent(fleet.avg_accuracy),
-            f"at least {_percent(limits.accuracy_min)}, from {fleet.accuracy_sample_size} outcomes",
+            percent(fleet.avg_accuracy),
+            f"at least {percent(limits.accuracy_min)}, from {fleet.accuracy_sample_size} outcomes",
         ),
         (
             "p95 latency",
-            _duration(fleet.p95_latency_ms),
-            f"at most {_duration(limits.latency_p95_max_ms)}",
+            duration(fleet.p95_latency_ms),
+            f"at most {duration(limits.latency_p95_max_ms)}",
         ),
-        ("cost", _dollars(fleet.total_cost), f"in {minutes} min"),
+        ("cost", dollars(fleet.total_cost), f"in {minutes} min"),
         ("runs", f"{fleet.total_tasks:,}", f"in {minutes} min"),
     )
     items = "".join(
@@ -153,21 +151,17 @@ def _agents(
     monitor: PerformanceMonitor,
 ) -> str:
     limits, enough = monitor.settings.thresholds, monitor.settings.windows.min_outcomes
-    worst: dict[str, AlertLevel] = {}
-    for alert in alerts:
-        name = alert.agent_name
-        if name is None or alert.state not in _OPEN or alert.level is AlertLevel.INFO:
-            continue
-        if name not in worst or alert.level.rank > worst[name].rank:
-            worst[name] = alert.level
-    rows = []
-    for name, metrics in agents.items():
-        beyond = _beyond(metrics, limits) if metrics.decided_tasks >= enough else 0.0
-        kind, word = _judged(worst.get(name), beyond, metrics, enough)
-        severity = ("none", "ok", "warn", "crit").index(kind)
-        rows.append((Trouble(severity, beyond, metrics.total_tasks), name, kind, word, metrics))
-    rows.sort(key=lambda row: (-row[0].severity, -row[0].beyond, -row[0].runs, row[1]))
-    cells = "".join(_row(name, kind, word, m) for _, name, kind, word, m in rows[:_ROWS])
+    worst = worst_levels(
+        (alert.agent_name, alert.level) for alert in alerts if alert.state in _OPEN
+    )
+    rows = sorted(
+        (
+            (standing(partial(getattr, metrics), limits, enough, worst.get(name)), name, metrics)
+            for name, metrics in agents.items()
+        ),
+        key=lambda row: (row[0].place, row[1]),
+    )
+    cells = "".join(_row(name, how.kind, how.word, m) for how, name, m in rows[:_ROWS])
     more = len(rows) - _ROWS
     rest = (
         f'<p class="soft">… and {more:,} more: '
@@ -200,47 +194,14 @@ def _agents(
     )
 
 
-def _judged(
-    level: AlertLevel | None, beyond: float, metrics: PerformanceMetrics, enough: int
-) -> tuple[str, str]:
-    if level is AlertLevel.CRITICAL:
-        return "crit", "critical"
-    if level is AlertLevel.WARNING:
-        return "warn", "warning"
-    if not metrics.total_tasks:
-        return "none", "idle"
-    if metrics.decided_tasks < enough:
-        return "none", f"collecting {metrics.decided_tasks}/{enough}"
-    return ("warn", "beyond threshold") if beyond > 0 else ("ok", "ok")
-
-
-def _beyond(metrics: PerformanceMetrics, limits: Thresholds) -> float:
-    """Return how far the worst figure lies beyond its threshold, as a share of it."""
-    figures = (
-        (limits.success_rate_min, metrics.success_rate, -1),
-        (limits.error_rate_max, metrics.error_rate, 1),
-        (limits.accuracy_min, metrics.avg_accuracy, -1),
-        (limits.latency_p95_max_ms, metrics.p95_latency_ms, 1),
-        (limits.cost_per_task_max, metrics.cost_per_task, 1),
-        (limits.memory_max_mb, metrics.avg_memory_mb, 1),
-        (limits.token_per_task_max, metrics.tokens_per_task, 1),
-    )
-    shares = [
-        sign * (value - limit) / limit
-        for limit, value, sign in figures
-        if value is not None and limit > 0
-    ]
-    return max(shares, default=0.0)
-
-
-def _row(name: str, kind: str, word: str, metrics: PerformanceMetrics) -> str:
+def _row(name: str, kind: Kind, word: str, metrics: PerformanceMetrics) -> str:
     cells = (
-        _percent(metrics.success_rate) + _interval(metrics.success_rate_interval),
-        _percent(metrics.avg_accuracy)
+        percent(metrics.success_rate) + _interval(metrics.success_rate_interval),
+        percent(metrics.avg_accuracy)
         + _interval(metrics.accuracy_interval, metrics.accuracy_sample_size),
-        f"{_duration(metrics.p50_latency_ms)} / {_duration(metrics.p95_latency_ms)}",
-        _percent(metrics.error_rate),
-        _dollars(metrics.cost_per_task),
+        f"{duration(metrics.p50_latency_ms)} / {duration(metrics.p95_latency_ms)}",
+        percent(metrics.error_rate),
+        dollars(metrics.cost_per_task),
         f"{metrics.runs_per_minute:.1f}",
     )
     numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
@@ -297,22 +258,8 @@ def _verdict(result: RetrainResult) -> str:
     return _state("none", str(gate.get("verdict", result["state"])))
 
 
-def _percent(ratio: float | None) -> str:
-    return _UNKNOWN if ratio is None else f"{ratio:.1%}".replace("%", " %")
-
-
 def _interval(interval: tuple[float, float] | None, n: int | None = None) -> str:
     if interval is None:
         return ""
     count = "" if n is None else f", n = {n:,}"
     return f' <span class="interval">[{interval[0]:.0%}–{interval[1]:.0%}{count}]</span>'
-
-
-def _duration(ms: float | None) -> str:
-    if ms is None:
-        return _UNKNOWN
-    return f"{ms:,.0f} ms" if ms < 10_000 else f"{ms / 1000:,.1f} s"
-
-
-def _dollars(usd: float | None) -> str:
-    return _UNKNOWN if usd is None else f"${usd:,.4f}" if usd < 1 else f"${usd:,.2f}"
