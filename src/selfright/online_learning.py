@@ -247,7 +247,8 @@ class RealTimeModelUpdater:
     ) -> Decision:
         """Choose an agent for a task; the decision is recorded with its probability.
 
-        ``candidates``: who may be chosen; None: every agent seen so far. Raises
+        ``candidates``: who may be chosen; None: every agent seen so far and not retired.
+        Whoever is named is taken to be there, retired or not. Raises
         ``ConfigError`` if there is nobody to choose from.
         """
         return self.select(ModelType.AGENT_SELECTION, candidates, task_type, context)
@@ -307,8 +308,8 @@ class RealTimeModelUpdater:
 
         self._settle(everything=True)
         with self.circle.lock:
-            slot = self.circle.fold.rooms.slots[ModelType(model_type)]
-            return predict(slot.served, **about)
+            rooms = self.circle.fold.rooms
+            return predict(rooms.slots[ModelType(model_type)].served, rooms.absent.retired, **about)
 
     def get_model(self, model_type: ModelType) -> Model:
         """Return a copy of the model that serves."""
@@ -461,7 +462,8 @@ class RealTimeModelUpdater:
                 if model_type is ModelType.AGENT_SELECTION
                 else model.arm_names()
             )
-            names = [name for name in found if name != _OTHER]
+            absent = self.circle.fold.rooms.absent.retired
+            names = [name for name in found if name != _OTHER and name not in absent]
         elif model_type is ModelType.PARAMETER_OPTIMIZATION:
             names = [arm if isinstance(arm, str) else config_key(arm) or "{}" for arm in arms]
         else:

@@ -19,7 +19,7 @@ from selfright.alerts.alert import AlertLevel as AlertLevel
 from selfright.alerts.alert import PerformanceAlert as PerformanceAlert
 from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_thresholds, with_values
-from selfright.errors import ConfigError, UnknownNameError
+from selfright.errors import ConfigError, UnknownNameError, did_you_mean
 from selfright.events.record import OperatorAct
 from selfright.events.timestamp import iso
 from selfright.learn.model_type import ModelType
@@ -364,17 +364,33 @@ class PerformanceMonitor:
 
     def accept_as_normal(self, agent_name: str, by: str = "operator") -> None:
         """Take the agent's present level for normal: evidence starts anew, alerts resolve."""
-        with self.circle.reading() as fold:
-            if fold.agents.get(agent_name) is None:
-                raise UnknownNameError("agent", agent_name)
+        self._require_seen(agent_name)
         self._operate("accept_as_normal", agent_name, {}, by)
 
     def retire_agent(self, agent_name: str, by: str = "operator") -> None:
-        """Forget an agent that is gone: its figures, evidence and alerts."""
-        with self.circle.reading() as fold:
-            if fold.agents.get(agent_name) is None:
-                raise UnknownNameError("agent", agent_name)
+        """Take an agent that is gone out of the fleet; what is known of it stays.
+
+        It is no candidate of ``select_agent`` any more, its alerts are resolved, reports and
+        lists for people leave it out; its figures stay in those of the fleet. The first run
+        that begins later brings it back. Raises ``UnknownNameError``.
+        """
+        self._require_seen(agent_name)
         self._operate("retire", agent_name, {}, by)
+
+    def delete_agent(self, agent_name: str, by: str = "operator") -> None:
+        """Drop what figures, detectors and models know of an agent, as if never seen.
+
+        Whatever began before does not count any more, however late it is reported; an agent
+        of that name that runs again begins anew. Its runs stay in the log until retention
+        takes them, and versions of models that were saved before still know it. Raises
+        ``UnknownNameError``.
+        """
+        self._require_seen(agent_name)
+        self._operate("delete", agent_name, {}, by)
+
+    def retired_agents(self) -> list[str]:
+        """Return the names of the agents that are retired and have not run again."""
+        return self._view.retired()
 
     def trigger_retraining(
         self,
@@ -429,6 +445,11 @@ class PerformanceMonitor:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _require_seen(self, agent_name: str) -> None:
+        if self._view.agent(agent_name, None).status == "unknown":
+            hint = did_you_mean(agent_name, self._view.agent_names()).removeprefix("; ")
+            raise UnknownNameError("agent", agent_name, hint)
 
     def _on_alert(
         self, verb: str, alert_id: str, arguments: dict[str, Any], by: str

@@ -100,7 +100,7 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
         (("report",), ("holds no fleet yet", "--data-dir")),
         (("alerts",), ("holds no fleet yet",)),
         (("check",), ("holds no fleet yet",)),
-        (("report", "--format", "pdf"), ("text or json",)),
+        (("report", "--format", "pdf"), ("text, json or html",)),
         (("report", "--config", "missing.toml"), ("missing.toml", "cannot be read")),
         (("config", "show", "triger"), ("did you mean trigger",)),
         (("serve", "--host", "0.0.0.0"), ("server.host", "reachable from other machines")),

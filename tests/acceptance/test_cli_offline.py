@@ -303,11 +303,25 @@ def test_a_model_is_retrained_and_rolled_back(fleet: Path) -> None:
     assert len(models) == 5
 
 
-def test_a_retired_agent_is_gone(fleet: Path) -> None:
-    """After `agents retire` neither its figures nor its alerts remain."""
+def test_a_retired_agent_is_hidden_and_its_figures_stay(fleet: Path) -> None:
+    """`agents retire` resolves its alerts; lists leave it out unless asked for all."""
     assert answer("agents", "retire", "coder", cwd=fleet) == {"retired": "coder"}
     assert answer("alerts", "--agent", "coder", "--state", "firing", cwd=fleet) == []
     assert [item["agent_name"] for item in answer("agents", cwd=fleet)] == ["planner"]
+    everyone = answer("agents", "--all", cwd=fleet)
+    assert {item["agent_name"] for item in everyone} == {"coder", "planner"}
+    assert answer("agents", "show", "coder", cwd=fleet)["metrics"]["total_tasks"] > 0
+    assert list(answer("report", cwd=fleet)["agent_metrics"]) == ["planner"]
+
+
+def test_a_deleted_agent_is_gone(fleet: Path) -> None:
+    """After `agents delete` it was never there, also for the process after that."""
+    assert answer("agents", "delete", "coder", cwd=fleet) == {"deleted": "coder"}
+    assert [item["agent_name"] for item in elsewhere("agents", "--all", cwd=fleet)] == ["planner"]
+    gone = selfright("agents", "show", "coder", cwd=fleet)
+    assert gone.exit_code == 1
+    assert selfright("agents", "delete", "coder", cwd=fleet).exit_code == 1
+    assert answer("alerts", "--agent", "coder", "--state", "firing", cwd=fleet) == []
 
 
 def test_doctor_finds_a_sound_directory_sound(fleet: Path) -> None:

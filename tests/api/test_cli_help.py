@@ -62,7 +62,7 @@ def test_every_promised_command_is_there() -> None:
     """The commands of the public contract exist, and those they group."""
     assert {path[0] for path in COMMANDS if path} >= PROMISED
     assert ("config", "show") in COMMANDS
-    assert ("agents", "retire") in COMMANDS
+    assert {("agents", "show"), ("agents", "retire"), ("agents", "delete")} <= {*COMMANDS}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -119,7 +119,7 @@ PROMISED = {
     ("post", f"{PERFORMANCE}/{path}")
     for path in (
         "runs", "accuracy", "sync", "trigger-retraining", "alerts/{alert_id}/acknowledge",
-        "alerts/{alert_id}/mute",
+        "alerts/{alert_id}/mute", "agents/{agent_name}/retire",
     )
 } | {
     ("get", f"{LEARNING}/{path}")
@@ -132,7 +132,10 @@ PROMISED = {
         "select", "predict/agent-selection", "outcomes", "predict/{model_type}",
         "models/{model_type}/rollback", "models/save",
     )
-} | {("get", "/metrics"), ("get", "/healthz"), ("get", "/readyz")}  # fmt: skip
+} | {
+    ("delete", f"{PERFORMANCE}/agents/{{agent_name}}"),
+    ("get", "/metrics"), ("get", "/healthz"), ("get", "/readyz"),
+}  # fmt: skip
 
 
 def test_the_description_names_exactly_the_promised_routes(empty: httpx.Client) -> None:

@@ -203,7 +203,7 @@ class AlertBook:
         What names no open alert changes nothing: by the time a decision is folded the
         alert may have been resolved.
         """
-        if act.verb in {"accept_as_normal", "retire"}:
+        if act.verb in {"accept_as_normal", "retire", "delete"}:
             mine = [e for e in list(self._open.values()) if e.opened.agent_name == act.target]
             said = _NONE
             for entry in mine:

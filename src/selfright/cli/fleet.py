@@ -35,8 +35,10 @@ class Fleet(Protocol):
         """Return one agent's figures. Raises ``SelfrightError`` for an unknown one."""
         ...
 
-    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
-        """Return the figures of every agent."""
+    def agents(
+        self, window_minutes: float | None = None, *, retired: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return the figures of every agent, of ``retired`` ones when asked."""
         ...
 
     def alerts(
@@ -83,7 +85,11 @@ class Fleet(Protocol):
         ...
 
     def retire(self, name: str) -> None:
-        """Forget an agent that is gone."""
+        """Take an agent that is gone out of the fleet until it runs again."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Drop what is known of an agent."""
         ...
 
     def submit(self, intake: Intake) -> tuple[int, int]:
@@ -119,10 +125,13 @@ class LocalFleet:
             raise UnknownNameError("agent", name, did_you_mean(name, known).removeprefix("; "))
         return found.to_dict()
 
-    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
+    def agents(
+        self, window_minutes: float | None = None, *, retired: bool = False
+    ) -> list[dict[str, Any]]:
         """See ``Fleet``."""
         found = self.monitor.get_all_agent_metrics(window_minutes)
-        return [agent.to_dict() for agent in found.values()]
+        hidden = set() if retired else set(self.monitor.retired_agents())
+        return [agent.to_dict() for name, agent in found.items() if name not in hidden]
 
     def alerts(
         self,
@@ -186,6 +195,10 @@ class LocalFleet:
     def retire(self, name: str) -> None:
         """See ``Fleet``."""
         self.monitor.retire_agent(name)
+
+    def delete(self, name: str) -> None:
+        """See ``Fleet``."""
+        self.monitor.delete_agent(name)
 
     def submit(self, intake: Intake) -> tuple[int, int]:
         """See ``Fleet``."""

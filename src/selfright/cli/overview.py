@@ -79,10 +79,14 @@ def report(
 
 
 @command(agents_app, bare=True)
-def agents(session: Session, window: Window = None) -> None:
+def agents(
+    session: Session,
+    window: Window = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Those that are retired, too.")] = False,
+) -> None:
     """Print every agent with its figures, the busiest first."""
     with reach(session) as fleet:
-        found = fleet.agents(window)
+        found = fleet.agents(window, retired=everyone)
     if session.as_json:
         show.as_json(found)
         return
@@ -111,13 +115,35 @@ def retire(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the agent that is gone.")],
 ) -> None:
-    """Forget an agent that is gone: its figures, evidence and alerts."""
+    """Take an agent that is gone out of the fleet; its figures stay.
+
+    It is no candidate any more, its alerts are resolved and lists leave it out. It comes
+    back by itself when it runs again.
+    """
     with reach(session) as fleet:
         fleet.retire(name)
     if session.as_json:
         show.as_json({"retired": name})
     else:
-        show.console().print(f"{name} is retired", markup=False)
+        show.console().print(f"{name} is retired until it runs again", markup=False)
+
+
+@command(agents_app, "delete")
+def delete(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the agent to forget.")],
+) -> None:
+    """Drop what figures, detectors and models know of an agent, as if never seen.
+
+    Its runs stay in the log, where they count no more. There is no way back but its
+    running again, from nothing.
+    """
+    with reach(session) as fleet:
+        fleet.delete(name)
+    if session.as_json:
+        show.as_json({"deleted": name})
+    else:
+        show.console().print(f"{name} is deleted", markup=False)
 
 
 @command(app)

@@ -58,9 +58,14 @@ class RemoteFleet:
         path = f"{_PERFORMANCE}/agent-metrics/{urllib.parse.quote(name)}"
         return dict(self._get(path, {"time_window_minutes": window_minutes}))
 
-    def agents(self, window_minutes: float | None = None) -> list[dict[str, Any]]:
+    def agents(
+        self, window_minutes: float | None = None, *, retired: bool = False
+    ) -> list[dict[str, Any]]:
         """See ``Fleet``."""
-        query = {"time_window_minutes": window_minutes}
+        query = {
+            "time_window_minutes": window_minutes,
+            "include_retired": "true" if retired else None,
+        }
         return self._all(f"{_PERFORMANCE}/agents/metrics", query)
 
     def alerts(
@@ -114,11 +119,13 @@ class RemoteFleet:
 
     def retire(self, name: str) -> None:
         """See ``Fleet``."""
-        raise ConfigError(
-            "retire",
-            name,
-            f"the service at {self.url} owns the fleet; stop it first, or call retire_agent there",
-        )
+        self._post(f"{_PERFORMANCE}/agents/{urllib.parse.quote(name)}/retire", {})
+
+    def delete(self, name: str) -> None:
+        """See ``Fleet``."""
+        request = self._request(f"{_PERFORMANCE}/agents/{urllib.parse.quote(name)}", {})
+        request.method = "DELETE"
+        self._send(request)
 
     def submit(self, intake: Intake) -> tuple[int, int]:
         """See ``Fleet``."""

@@ -198,9 +198,11 @@ class AlertTransition(Act, frozen=True, kw_only=True, tag="alert_transition"):
 
 
 class OperatorAct(Act, frozen=True, kw_only=True, tag="operator"):
-    """Somebody decided: acknowledge, mute, rollback, promote, accept as normal, retire."""
+    """Somebody decided: acknowledge, mute, rollback, promote, accept as normal, retire, delete."""
 
-    verb: Literal["acknowledge", "mute", "rollback", "promote", "accept_as_normal", "retire"]
+    verb: Literal[
+        "acknowledge", "mute", "rollback", "promote", "accept_as_normal", "retire", "delete"
+    ]
     target: str
     arguments: dict[str, Any]
     by: str = "operator"

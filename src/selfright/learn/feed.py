@@ -121,6 +121,12 @@ class Feed:
         samples[ModelType.LATENCY_PREDICTION] = _latency(commit)
         return Fed(samples, restarted)
 
+    def forget(self, agent: str) -> None:
+        """Drop what is remembered of an agent, as if it had never been seen."""
+        self.recent.forget(agent)
+        self._labelled.discard(agent)
+        self._waiting.pop(agent, None)
+
     def _take_runs(self, runs: RunBatch, weight: float, rows: RewardRows) -> None:
         if not len(runs):
             return

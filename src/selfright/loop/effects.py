@@ -5,10 +5,12 @@ In a recovery no effect runs; in a simulation each runs at once, at its offset.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from selfright.alerts.alert import PerformanceAlert
     from selfright.events.record import AnyAct, GateRecord, RetrainRequested
     from selfright.learn.model import Model
@@ -27,13 +29,14 @@ class Retrain:
     """Make a challenger of ``champion``, a copy nobody else updates.
 
     ``recent`` are the newest samples of the affected agents; None where the job has to
-    read the log.
+    read the log, where it leaves out what happened to the ``deleted`` before.
     """
 
     request: RetrainRequested
     champion: Model
     parent_version: int | None
     recent: Samples | None
+    deleted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from selfright.detect.detection import Kind, WatchedMetric
+from selfright.events.absent import Absent, without_deleted
 from selfright.events.intern import Interner
 from selfright.events.record import (
     AlertTransition,
@@ -36,6 +37,8 @@ from selfright.loop.trials import Trials
 from selfright.retrain.trigger import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from selfright.detect.detection import Detection
@@ -119,23 +122,38 @@ class Fold:
     # ---- rows ------------------------------------------------------------------------
 
     def _take_rows(self, commit: Commit, low: int, high: int, moment: Moment) -> int:
-        part = commit.between(low, high)
+        absent = self.rooms.absent
+        part = without_deleted(commit.between(low, high), absent.deleted)
+        returning = absent.returning(part)
         runs = self.agents.codes(part.runs.agent_name)
         outcomes = self.agents.codes(part.outcomes.agent_name)
-        asked = self._judge(part, runs, outcomes, moment)
+        asked = self._judge(part, runs, outcomes, self._quiet(returning), moment)
         reached = high if asked is None else moment.offset + 1
         if reached < high:
             part = part.between(low, reached)
             runs, outcomes = runs[: len(part.runs)], outcomes[: len(part.outcomes)]
         self._measure(part, runs, outcomes)
+        for name, offset in returning.items():
+            if offset < reached:
+                absent.welcome(name)
         moment.offset = reached - 1
         self.trials.learn(part, moment)
         if asked is not None:
             self.trials.ask(asked.act, moment)
         return reached
 
-    def _judge(self, part: Commit, runs: Codes, outcomes: Codes, moment: Moment) -> Request | None:
-        """Judge row after row; stop at, and return, the first request for a retraining."""
+    def _quiet(self, returning: Mapping[str, int]) -> dict[int, int]:
+        """Return the codes of retired agents and the offsets from which they count again."""
+        codes = ((self.agents.get(name), name) for name in self.rooms.absent.retired)
+        return {code: returning.get(name, _NEVER) for code, name in codes if code is not None}
+
+    def _judge(
+        self, part: Commit, runs: Codes, outcomes: Codes, quiet: Mapping[int, int], moment: Moment
+    ) -> Request | None:
+        """Judge row after row; stop at, and return, the first request for a retraining.
+
+        Of the agents in ``quiet`` nothing is held against them before the offset given.
+        """
         if not (self.policy.alerts or self.policy.retraining):
             return None
         watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
@@ -144,7 +162,12 @@ class Fold:
             moment.offset = row.offset
             if self.policy.file_clock and row.ts_us > moment.now_us:
                 moment.now_us = row.ts_us
+            late = row.offset < quiet.get(row.agent, 0)
+            if late:
+                watch.forget(row.agent)
             for detection in row.detections:
+                if late and detection.scope == row.agent:
+                    continue
                 trigger.observe(detection)
                 if self.policy.alerts:
                     name, measured = self._name(detection.scope), self._measured(detection)
@@ -216,11 +239,23 @@ class Fold:
         code = self.agents.get(act.target)
         if act.verb == "accept_as_normal" and code is not None:
             self.rooms.watch.note_retraining(code)
-        elif act.verb == "retire" and code is not None:
-            self.rooms.watch.forget(code)
-            self.rooms.trigger.forget(code)
-            self.rooms.metrics.evict(code)
+        elif act.verb in {"retire", "delete"} and code is not None:
+            self._take_out(act, code, moment)
         moment.tell(self.rooms.book.operator(act, moment.now_us))
+
+    def _take_out(self, act: OperatorAct, code: int, moment: Moment) -> None:
+        rooms, name = self.rooms, act.target
+        rooms.watch.forget(code)
+        rooms.trigger.forget(code)
+        if act.verb == "delete":
+            rooms.absent.delete(name, act.ts_us)
+            rooms.metrics.evict(code)
+            self.agent_types.pop(name, None)
+            self.agent_versions.pop(name, None)
+            self.trials.forget(name)
+        else:
+            rooms.absent.retire(name, act.ts_us)
+        self.trials.dismiss(moment)
 
     # ---- state -----------------------------------------------------------------------
 
@@ -241,6 +276,7 @@ class Fold:
             "book": rooms.book.to_state(),
             "trigger": rooms.trigger.to_state(),
             "feed": rooms.feed.to_state(),
+            "absent": rooms.absent.to_state(),
             "trials": self.trials.to_state(),
         }
 
@@ -262,6 +298,7 @@ class Fold:
             feed=Feed.from_state(before.feed.policy, state["feed"]),
             slots=dict(before.slots),
             gate=before.gate,
+            absent=Absent.from_state(state["absent"]),
             agents=Interner(state["agents"], limit=before.metrics.policy.max_agents),
         )
         trials = Trials(rooms, self.policy, self._models)

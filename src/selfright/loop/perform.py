@@ -123,6 +123,7 @@ class Performer:
                 self._log,
                 self._clock,
                 goes_on,
+                deleted=effect.deleted,
             )
             if worker is not None and worker.abandoned.is_set():
                 return  # recorded as aborted at the next start

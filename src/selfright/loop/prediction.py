@@ -9,11 +9,16 @@ from selfright.errors import ConfigError
 from selfright.learn.model_type import ModelType
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from selfright.learn.model import Model
 
 
-def predict(model: Model, **about: Any) -> Any:
-    """Return a prediction of ``model``; see ``RealTimeModelUpdater.predict``."""
+def predict(model: Model, absent: Collection[str], /, **about: Any) -> Any:
+    """Return a prediction of ``model``; see ``RealTimeModelUpdater.predict``.
+
+    ``absent`` are agents that are no candidates.
+    """
     task_type, agent_name = about.pop("task_type", None), about.pop("agent_name", None)
     top_k = about.pop("top_k", 3)
     about.pop("context", None)
@@ -23,7 +28,8 @@ def predict(model: Model, **about: Any) -> Any:
         )
     kind = model.model_type
     if kind is ModelType.AGENT_SELECTION:
-        return model.predict(task_type, top_k)
+        found = model.predict(task_type, top_k + len(absent))
+        return [pair for pair in found if pair[0] not in absent][:top_k]
     if kind is ModelType.ROUTING:
         best = model.predict(task_type, 1)
         return {"route": best[0][0], "score": best[0][1]} if best else None
@@ -32,5 +38,5 @@ def predict(model: Model, **about: Any) -> Any:
         return json.loads(best[0][0]) if best else None
     if agent_name is None:
         raise ConfigError("agent_name", None, f"{kind.value} needs the agent's name")
-    found = model.predict(agent_name, task_type)
-    return {"value": found.value, "low": found.low, "high": found.high}
+    guess = model.predict(agent_name, task_type)
+    return {"value": guess.value, "low": guess.low, "high": guess.high}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from selfright.events.absent import Absent
 from selfright.events.intern import Interner
 from selfright.loop.effects import Append, Notify
 
@@ -37,6 +38,7 @@ class Rooms:
     slots: dict[ModelType, ModelSlot]
     gate: GatePolicy
     agents: Interner
+    absent: Absent = field(default_factory=Absent)
 
 
 @dataclass(frozen=True, slots=True)

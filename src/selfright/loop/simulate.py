@@ -95,6 +95,7 @@ class Simulation:
                         effect.recent,
                         self._circle.log,
                         _FoldClock(self._circle),
+                        deleted=effect.deleted,
                     )
                 )
             case Serve() | Settle():

@@ -144,6 +144,21 @@ class ModelSlot:
             if self.challenger is not None:
                 self.challenger.model = self.challenger.model.restart(arms, nothing)
 
+    def forget(self, agent: str, nothing: Samples) -> None:
+        """Set aside all that is believed of an agent, in the champion and on trial alike.
+
+        Not of routes: what an agent earned on one cannot be told apart there.
+        """
+        if self.model_type is ModelType.ROUTING:
+            return
+        by_group = self.model_type is ModelType.PARAMETER_OPTIMIZATION
+        arms, groups = ((), (agent,)) if by_group else ((agent,), ())
+        self.champion = self.champion.restart(arms, nothing, groups)
+        trial = self.challenger
+        if trial is not None:
+            trial.model = trial.model.restart(arms, nothing, groups)
+            trial.frozen = trial.frozen.restart(arms, nothing, groups)
+
     def open(self, challenger: Challenger) -> None:
         """Start a trial. One at a time: the trigger and the control see to that."""
         assert self.challenger is None

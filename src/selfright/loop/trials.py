@@ -164,7 +164,8 @@ class Trials:
         if request.mode == "incremental" and model_type in REWARDED:
             ring = self._rooms.feed.recent
             recent = ring.samples(model_type, request.agents or ring.newest_agents(ring.limit))
-        moment.effects.append(Retrain(request, slot.champion.copy(), slot.version, recent))
+        champion, deleted = slot.champion.copy(), dict(self._rooms.absent.deleted)
+        moment.effects.append(Retrain(request, champion, slot.version, recent, deleted))
 
     def finish(self, finished: RetrainFinished, moment: Moment) -> None:
         """Take the result of a job: open the trial, or conclude."""
@@ -204,6 +205,21 @@ class Trials:
         if slot.served_version == version:  # no emergency's version serves instead
             self._adopt(slot, before, "saved", None, moment)
 
+    def dismiss(self, moment: Moment) -> None:
+        """End trials about agents that are all gone: no outcome of theirs would decide them."""
+        absent = self._rooms.absent.retired
+        for slot in self._rooms.slots.values():
+            trial = slot.challenger
+            agents = () if trial is None else trial.pending.agents
+            if trial is not None and agents and all(name in absent for name in agents):
+                self._decide(slot, trial.gate.record("inconclusive"), moment)
+
+    def forget(self, agent: str) -> None:
+        """Drop what the models have learnt of an agent that was deleted."""
+        self._rooms.feed.forget(agent)
+        for slot in self._rooms.slots.values():
+            slot.forget(agent, Samples.concat([]))
+
     # ---- inside ----------------------------------------------------------------------
 
     def _fallen(self) -> list[str]:
@@ -214,7 +230,8 @@ class Trials:
         believed = np.clip(slot.champion.mean_of(names, [None] * len(names)), 0.01, 0.99)
         spread = np.sqrt(believed * (1.0 - believed) / np.maximum(n, 1))
         fallen = (n >= _FEWEST) & (believed - seen >= _DEVIATIONS * spread)
-        return [names[i] for i in np.flatnonzero(fallen).tolist()]
+        absent = self._rooms.absent.retired
+        return [names[i] for i in np.flatnonzero(fallen).tolist() if names[i] not in absent]
 
     def _open(self, slot: ModelSlot, pending: RetrainFinished, moment: Moment) -> None:
         assert pending.version is not None  # a pending record always has one

@@ -56,6 +56,13 @@ class FleetView:
         with self._circle.reading() as fold:
             return list(fold.agents.names)
 
+    def retired(self) -> list[str]:
+        """Return the names of agents that are retired, deleted ones left out."""
+        with self._circle.reading() as fold:
+            absent = fold.rooms.absent
+            gone = absent.deleted
+            return sorted(name for name, ts in absent.retired.items() if gone.get(name) != ts)
+
     def alerts(
         self, level: AlertLevel | str | None, agent_name: str | None, limit: int, state: str | None
     ) -> list[PerformanceAlert]:
@@ -135,12 +142,15 @@ class FleetView:
         """Return the plain inputs of a report."""
         minutes = window_minutes or self._circle.settings.windows.window_minutes
         agents = self.agents(window_minutes) if include_agents else {}
+        retired = set(self.retired())
         return {
             "generated_at": iso(self._circle.clock.now_us()),
             "time_window_minutes": minutes,
             "system_metrics": self.system(window_minutes).to_dict(),
             "health": self.health(),
-            "agent_metrics": {name: agent.to_dict() for name, agent in agents.items()},
+            "agent_metrics": {
+                name: agent.to_dict() for name, agent in agents.items() if name not in retired
+            },
             "alerts": [alert.to_dict() for alert in self.alerts(None, None, 50, None)],
             "trends": self.trends(),
             "retrainings": [result.to_dict() for result in self.retrainings(50)],
@@ -150,6 +160,7 @@ class FleetView:
         """Return counts of the circle itself."""
         circle = self._circle
         buffered = len(circle.inbox)
+        retired = self.retired()
         with circle.reading() as fold:
             metrics, book = fold.rooms.metrics, fold.rooms.book
             return {
@@ -159,7 +170,8 @@ class FleetView:
                 "events_dropped": circle.inbox.dropped,
                 "events_late": metrics.late,
                 "timestamps_clamped": circle.door.clamped,
-                "agents_tracked": len(fold.agents),
+                "agents_tracked": len(fold.agents) - len(fold.rooms.absent.retired) + len(retired),
+                "agents_retired": len(retired),
                 "accuracy_measurements": metrics.outcomes_total,
                 "active_alerts": len(book.active()),
                 "retrainings": len(fold.trials.retrainings),

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from selfright.clock import monotonic_s
+from selfright.events.absent import without_deleted
 from selfright.events.record import GateRecord, RetrainFinished
 from selfright.learn.feed import Feed, RewardPolicy
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from selfright.clock import Clock
     from selfright.events.record import RetrainRequested
@@ -61,6 +62,8 @@ class Job:
         log: EventLog,
         clock: Clock,
         progress: Progress | None = None,
+        *,
+        deleted: Mapping[str, int] | None = None,
     ) -> RetrainFinished:
         """Make, save and report a challenger; a failure is a result too.
 
@@ -72,11 +75,13 @@ class Job:
             The newest samples of the affected agents; None where the log has to be read.
         progress
             Is told the share that is done, 0..1.
+        deleted
+            Agents that were deleted, and when: nothing is learnt of what was before.
         """
         started_s = monotonic_s()
         tell = progress or _nobody
         try:
-            samples = self._gather(request, champion.model_type, recent, log, tell)
+            samples = self._gather(request, champion.model_type, recent, log, tell, deleted or {})
             if not len(samples):
                 return self._failed(request, clock, started_s, "no outcomes to learn from yet")
             challenger = _refit(request, champion, samples)
@@ -125,10 +130,12 @@ class Job:
         recent: Samples | None,
         log: EventLog,
         tell: Progress,
+        deleted: Mapping[str, int],
     ) -> Samples:
         if recent is not None:
             return recent
-        samples = read_samples(log, self.policy.reward, model_type, self.policy.full_outcomes, tell)
+        policy = self.policy
+        samples = read_samples(log, policy.reward, model_type, policy.full_outcomes, tell, deleted)
         if request.mode == "full":
             return samples
         return _newest_per_agent(samples, request.agents, self.policy.incremental_outcomes)
@@ -157,6 +164,7 @@ def read_samples(
     model_type: ModelType,
     limit: int,
     tell: Progress | None = None,
+    deleted: Mapping[str, int] | None = None,
 ) -> Samples:
     """Return the newest ``limit`` samples of the log as ``model_type`` sees them.
 
@@ -165,14 +173,21 @@ def read_samples(
     end, rows = log.next_offset, limit * _ROWS_PER_SAMPLE
     while True:
         start = max(log.first_offset, end - rows)
-        samples = _without_retractions(_fed(log, reward, model_type, start, end, tell or _nobody))
+        fed = _fed(log, reward, model_type, start, end, tell or _nobody, deleted or {})
+        samples = _without_retractions(fed)
         if len(samples) >= limit or start <= log.first_offset:
             return samples.take(slice(max(0, len(samples) - limit), None))
         rows *= 2
 
 
 def _fed(
-    log: EventLog, reward: RewardPolicy, model_type: ModelType, start: int, end: int, tell: Progress
+    log: EventLog,
+    reward: RewardPolicy,
+    model_type: ModelType,
+    start: int,
+    end: int,
+    tell: Progress,
+    deleted: Mapping[str, int],
 ) -> Samples:
     feed = Feed(reward)
     parts: list[Samples] = []
@@ -182,7 +197,7 @@ def _fed(
         if not commits:
             break
         for commit in commits:
-            fed = feed.take(commit)
+            fed = feed.take(without_deleted(commit, deleted))
             # What statuses taught is set aside where it was taught: in the rewards.
             if fed.restarted and model_type is ModelType.AGENT_SELECTION:
                 dropped = set(fed.restarted)

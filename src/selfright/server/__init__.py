@@ -7,6 +7,7 @@
 ``body``        reading, inflating and decoding what is sent
 ``ingest``      runs and outcomes on the fast way in
 ``performance`` figures, alerts and reports; ``retraining``: asking for one
+``agents``      taking agents out of the fleet
 ``learning``    choosing, predicting, versions
 ``probes``      liveness, readiness and what Prometheus scrapes
 ``openapi``     the description of it all; ``pages``: the status page and ``/docs``

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from selfright.server import (
+    agents,
     error_map,
     ingest,
     learning,
@@ -37,7 +38,7 @@ def create_app(monitor: PerformanceMonitor, updater: RealTimeModelUpdater | None
     service = Service(monitor, updater)
     # The pages of the framework load scripts from elsewhere; ours stand in `pages`.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for room in (ingest, performance, retraining, learning, probes, pages):
+    for room in (ingest, performance, agents, retraining, learning, probes, pages):
         # Not `include_router`: which routes there are must be plain to see, for `classified`.
         app.router.routes.extend(room.router(service).routes)
     error_map.install(app)

@@ -30,6 +30,8 @@ SHAPES: Final[tuple[type, ...]] = (
     ModelVersion,
     ProblemDocument,
     shape.IngestAnswer,
+    shape.AgentRetired,
+    shape.AgentDeleted,
     shape.RetrainBody,
     shape.RetrainAnswer,
     shape.MuteBody,

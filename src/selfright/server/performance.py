@@ -109,12 +109,18 @@ def _figures(routes: APIRouter, service: Service) -> None:
     )
     @needs(Scope.READ)
     def get_agents_metrics(
-        time_window_minutes: Window = None, limit: Limit = 200, cursor: Cursor = None
+        time_window_minutes: Window = None,
+        include_retired: bool = False,
+        limit: Limit = 200,
+        cursor: Cursor = None,
     ) -> Response:
-        """Return the figures of every agent, by name, in pages."""
+        """Return the figures of every agent, by name, in pages; retired ones when asked."""
         after = None if cursor is None else open_cursor(cursor)
         found = monitor.get_all_agent_metrics(time_window_minutes)
-        names = sorted(name for name in found if after is None or name > after)
+        hidden = set() if include_retired else set(monitor.retired_agents())
+        names = sorted(
+            name for name in found if name not in hidden and (after is None or name > after)
+        )
         shown = names[:limit]
         following = close_cursor(shown[-1]) if len(names) > limit else None
         return answer(page([found[name].to_dict() for name in shown], following))

@@ -143,6 +143,20 @@ class Health(Struct, frozen=True):
     parts: Any = None
 
 
+class AgentRetired(Struct, frozen=True):
+    """An agent was taken out of the fleet until it runs again."""
+
+    agent_name: str
+    retired: bool = True
+
+
+class AgentDeleted(Struct, frozen=True):
+    """What was known of an agent was dropped."""
+
+    agent_name: str
+    deleted: bool = True
+
+
 class SyncAnswer(Struct, frozen=True):
     """What an import brought."""
 

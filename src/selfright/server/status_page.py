@@ -49,7 +49,12 @@ def render(service: Service, address: str, refresh_s: int) -> str:
     monitor = service.monitor
     health = monitor.get_health()
     fleet = monitor.get_system_metrics()
-    agents = {name: found.metrics for name, found in monitor.get_all_agent_metrics().items()}
+    retired = set(monitor.retired_agents())
+    agents = {
+        name: found.metrics
+        for name, found in monitor.get_all_agent_metrics().items()
+        if name not in retired
+    }
     alerts = monitor.get_alerts(limit=1000)
     word = str(health["status"])
     body = [
