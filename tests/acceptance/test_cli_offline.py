@@ -418,3 +418,21 @@ def test_backtest_prints_the_promised_keys(tmp_path: Path) -> None:
     assert "best single agent (good)" in text.stdout
     dear = answer("backtest", path, "--matrix", "--w-cost", "200", "--seeds", "1", cwd=tmp_path)
     assert dear["best_agent"] == "poor"
+
+
+def test_backtest_says_that_features_are_not_used(tmp_path: Path) -> None:
+    """In the help, in the table, and in JSON: nobody shall take them for learnt from."""
+    rows = [f"{agent},{task},t,1" for agent in ("a", "b") for task in range(5)]
+    (tmp_path / "m.csv").write_text("\n".join(["agent_name,task_id,task_type,reward", *rows]))
+    (tmp_path / "f.csv").write_text("task_id,feature,value\n0,length,12\n1,depth,3\n")
+    words = ("backtest", "m.csv", "--matrix", "--seeds", "1", "--features", "f.csv")
+    assert answer(*words, cwd=tmp_path)["features"] == {
+        "checked": ["length", "depth"],
+        "used": False,
+    }
+    text = selfright(*words, cwd=tmp_path)
+    assert "2 features were checked, and not used by the models" in text.stdout
+    assert "NOT used" in text.stderr
+    shown = " ".join(selfright("backtest", "--help", cwd=tmp_path).stdout.split())
+    assert "the models do not use features yet" in shown
+    assert "features" not in answer(*words[:-2], cwd=tmp_path)

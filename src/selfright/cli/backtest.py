@@ -41,7 +41,11 @@ def backtest(  # noqa: PLR0913 - the options are the public contract
     ] = "agent_name",
     features: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What is known of each task: task_id, feature, value."),
+        typer.Option(
+            metavar="FILE",
+            help="What is known of each task: task_id, feature, value. Read and checked; "
+            "the models do not use features yet.",
+        ),
     ] = None,
     complete: Annotated[
         str | None,
@@ -84,6 +88,7 @@ def backtest(  # noqa: PLR0913 - the options are the public contract
         "task_types": len(set(known.task_types)),
         "decisions": decisions or len(known.task_types),
         "seeds": seeds,
+        **_features(table),
         "duration_s": round(monotonic_s() - started_s, 3),
     }
     if session.as_json:
@@ -130,10 +135,17 @@ def _tell_about(table: Table) -> None:
             remarks.print(f"{count:,} {what}", markup=False)
     if table.features is not None:
         remarks.print(
-            f"{len(table.feature_names)} features were read and checked; the selection learns "
-            "from agent and task type alone so far",
+            f"{len(table.feature_names)} features were read and checked, and NOT used: the "
+            "selection learns from agent and task type alone so far",
             markup=False,
         )
+
+
+def _features(table: Table) -> dict[str, Any]:
+    """Return what is said of features in the answer, where a file of them was given."""
+    if table.features is None:
+        return {}
+    return {"features": {"checked": list(table.feature_names), "used": False}}
 
 
 def _matrix(table: Table, *, needs_cost: bool, needs_latency: bool) -> Matrix:
@@ -212,4 +224,8 @@ def _print(result: dict[str, Any]) -> None:
         f"{result['decisions']:,} decisions, {result['duration_s']:.1f} s"
     )
     columns = ("policy", "mean reward", "cost per task, $")
-    show.console().print(show.table(title, columns, rows, numbers=2))
+    console = show.console()
+    console.print(show.table(title, columns, rows, numbers=2))
+    if "features" in result:
+        count = len(result["features"]["checked"])
+        console.print(f"{count} features were checked, and not used by the models", markup=False)
