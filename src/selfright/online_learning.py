@@ -214,7 +214,7 @@ class RealTimeModelUpdater:
         """
         score = reward if accuracy_score is None else accuracy_score
         if score is None and status is None:
-            raise ConfigError("record_outcome", None, "give reward, accuracy_score or status")
+            raise ConfigError("reward", None, "give reward, accuracy_score or status")
         made = self._decision(decision_id)
         about = _about(made)
         run_id = f"decision:{decision_id}"
@@ -377,7 +377,9 @@ class RealTimeModelUpdater:
             with self.circle.reading() as fold:
                 current = fold.rooms.slots[model_type].served_version
             if current is None:
-                raise UnknownNameError("version", None, f"{model_type.value} has none yet")
+                raise UnknownNameError(
+                    "version of", model_type.value, "it has none yet; a retraining makes the first"
+                )
             version = self._version(model_type, current).parent
             if version is None:
                 raise UnknownNameError(

@@ -206,3 +206,77 @@ def test_the_service_tells_what_it_does(tmp_path: Path, service: Running) -> Non
     code, said = service.end()
     assert code == 0
     assert f"retraining {made['retrain_id']} of agent_selection is pending" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("report", "--window", "-5"), 2, "time_window_minutes='-5.0': input should be greater"),
+        (("report", "--window", "nan"), 2, "time_window_minutes='nan'"),
+        (("alerts", "--level", "bad"), 2, "level='bad'"),
+        (("alerts", "--limit", "5000"), 2, "--limit"),
+        (("agents", "retire", "nobody"), 1, "no agent 'nobody'"),
+        (("agents", "delete", "nobody"), 1, "no agent 'nobody'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_a_mistake_is_the_same_over_a_service(
+    serving: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    """The exit code and the words are those of a directory that nobody serves."""
+    with contextlib.chdir(serving):
+        done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == code, done.stderr
+    assert said in " ".join(done.stderr.split())
+
+
+def test_a_second_retraining_is_refused_by_its_id(serving: Path) -> None:
+    """As a conflict, and with the id of the one under way."""
+    first = answer("retrain", "latency_prediction", cwd=serving)
+    with contextlib.chdir(serving):
+        done = CliRunner().invoke(app, ["retrain", "latency_prediction"])
+    assert done.exit_code == 1
+    assert f"{first['retrain_id']} is under way" in done.stderr
+
+
+def test_an_agent_is_taken_out_over_the_service(serving: Path) -> None:
+    """Retired and hidden, then deleted and gone."""
+    assert answer("agents", "retire", "team/a b", cwd=serving) == {"retired": "team/a b"}
+    names = lambda *more: {item["agent_name"] for item in answer("agents", *more, cwd=serving)}
+    assert names() == {"planner", "coder"}
+    assert names("--all") == {"planner", "coder", "team/a b"}
+    assert answer("agents", "delete", "team/a b", cwd=serving) == {"deleted": "team/a b"}
+    assert names("--all") == {"planner", "coder"}
+
+
+def test_the_page_comes_from_the_service(serving: Path) -> None:
+    """The same file as from the directory."""
+    with contextlib.chdir(serving):
+        done = CliRunner().invoke(app, ["report", "--format", "html"])
+    assert done.exit_code == 0, done.stderr
+    assert "<bdi>coder</bdi>" in done.stdout
+
+
+def test_a_large_file_is_sent_in_pieces_that_the_service_takes(serving: Path) -> None:
+    """More than a body may have, in rows that carry much."""
+    path = serving / "large.ndjson"
+    row = {"agent_name": "planner", "status": "success", "context": {"text": "x" * 4000}}
+    path.write_text("".join(json.dumps({"run_id": f"l{i}", **row}) + "\n" for i in range(2500)))
+    assert path.stat().st_size > 8 * 1024 * 1024
+    assert answer("import", path, cwd=serving)["accepted"] == 2500
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Serve a small fleet and give its folder; tests leave planner and coder in it."""
+    folder = tmp_path_factory.mktemp("serving")
+    running = Running("serve", "--port", "0", cwd=folder)
+    try:
+        running.until("serving")
+        rows = _rows(folder / "rows.csv", 60)
+        with rows.open("a") as file:
+            file.write("x1,team/a b,success,5,0.1,1\n")
+        assert answer("import", rows, cwd=folder)["accepted"] == 122
+        yield folder
+    finally:
+        running.end(signal.SIGKILL)

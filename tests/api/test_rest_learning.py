@@ -61,6 +61,7 @@ def test_outcomes_of_decisions_are_taken_one_or_many(filled: httpx.Client, probl
         filled.post(f"{LEARNING}/outcomes", json={"decision_id": "never made", "reward": 1}), 404
     )
     problem(filled.post(f"{LEARNING}/outcomes", json={"reward": 1}), 422, "decision_id")
+    problem(filled.post(f"{LEARNING}/outcomes", json={"decision_id": ids[0]}), 422, "reward")
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,22 @@ def test_without_an_updater_learning_says_so(
     result = client.post(f"{PERFORMANCE}/trigger-retraining", json={}).json()
     assert result["success"] is False
     assert "updater" in result["error"]
+
+
+def test_a_number_that_json_does_not_have_is_refused_by_its_field(
+    filled: httpx.Client, problem: Check
+) -> None:
+    """A NaN is no malformed body, and spoils none of its neighbours."""
+    kind = {"Content-Type": "application/json"}
+    path = f"{LEARNING}/outcomes"
+    one = filled.post(path, content=b'{"decision_id": "x", "reward": NaN}', headers=kind)
+    assert problem(one, 422, "reward")["detail"] == "must be a finite number"
+    made = filled.post(f"{LEARNING}/select", json={"candidates": ["good"]}).json()["decision_id"]
+    many = f'[{{"decision_id": "x", "reward": Infinity}}, {{"decision_id": "{made}", "reward": 1}}]'
+    answer = filled.post(path, content=many.encode(), headers=kind).json()
+    assert answer["accepted"] == 1
+    assert [(item["index"], item["field"]) for item in answer["rejected"]] == [(0, "reward")]
+    alert = filled.get("/api/performance/alerts").json()["items"][0]["alert_id"]
+    mute = f"/api/performance/alerts/{alert}/mute"
+    problem(filled.post(mute, content=b'{"for_s": NaN}', headers=kind), 422, "for_s")
+    problem(filled.post(mute, content=b'{"for_s": NaN', headers=kind), 422, "body")

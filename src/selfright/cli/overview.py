@@ -28,7 +28,9 @@ Window = Annotated[
     float | None,
     typer.Option("--window", help="Minutes to look back (default: windows.window_minutes)."),
 ]
-_NEWEST: Final = 1000  # alerts among which one is found by how its id begins
+# Alerts shown at most, and those among which one is found by how its id begins.
+_NEWEST: Final = 1000
+_SHARES: Final = frozenset({"success_rate", "error_rate", "avg_accuracy"})
 _COLOURS: Final = {
     "healthy": "green",
     "degraded": "yellow",
@@ -156,7 +158,7 @@ def alerts(
         str | None,
         typer.Option(help="pending, firing, acknowledged, muted or resolved."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=_NEWEST, help="How many, the newest.")] = 50,
 ) -> None:
     """Print alerts, newest last; with --why one alert and what it was judged from."""
     if why is not None:
@@ -219,6 +221,8 @@ def check(  # noqa: PLR0913 - the options are the public contract
         ("health_score", "at least", min_health),
         ("sample_size", "at least", min_runs),
     ]
+    for figure, _, limit in asked:
+        _require_sensible(figure, limit)
     with reach(session) as fleet:
         health = fleet.health()
         found = fleet.agent(agent_name, window)["metrics"] if agent_name else fleet.system(window)
@@ -265,6 +269,14 @@ def retrainings_table(found: Iterable[dict[str, Any]]) -> RenderableType:
     ]
     columns = ("at", "model", "type", "state", "gate", "promoted", "version", "outcomes", "why")
     return show.table("Retrainings", columns, rows)
+
+
+def _require_sensible(figure: str, limit: float | None) -> None:
+    """Refuse a limit that no figure could meet, or every one: a slip, such as 80 for 0.8."""
+    most = 1.0 if figure in _SHARES else 100.0 if figure == "health_score" else float("inf")
+    if limit is not None and not 0.0 <= limit <= most:
+        bound = "0 or more" if most == float("inf") else f"between 0 and {most:g}"
+        raise ConfigError(f"limit of {figure}", limit, f"must be {bound}")
 
 
 def _judge(figure: str, sense: str, limit: float, value: float | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from selfright.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from selfright.events.batch import Intake
 
@@ -28,6 +28,8 @@ _LEARNING: Final = "/api/learning"
 _TIMEOUT_S: Final = 60.0
 # A page of the lists we read whole. The service may give fewer and a cursor.
 _PAGE: Final = 500
+# Half of what a body may have: it stays below also where the service was told to take less.
+_BODY_BYTES: Final = 4 * 1024 * 1024
 
 
 class RemoteFleet:
@@ -134,8 +136,8 @@ class RemoteFleet:
         accepted = duplicates = 0
         # Runs first, so that outcomes find theirs.
         for path, rows in (("runs", intake.runs), ("accuracy", intake.outcomes)):
-            if len(rows):
-                answer = self._post(f"{_PERFORMANCE}/{path}", list(wire_rows(rows)))
+            for body in _bodies(wire_rows(rows)):
+                answer = self._post(f"{_PERFORMANCE}/{path}", body)
                 accepted += answer["accepted"]
                 duplicates += answer["duplicates"]
         return accepted, duplicates
@@ -171,7 +173,7 @@ class RemoteFleet:
         return self._send(
             urllib.request.Request(  # noqa: S310 - the scheme was checked
                 f"{self.url}{path}",
-                data=json.dumps(body).encode(),
+                data=body if isinstance(body, bytes) else json.dumps(body).encode(),
                 headers={"Content-Type": "application/json"},
                 method="POST",
             )
@@ -191,13 +193,35 @@ class RemoteFleet:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                raise _refusal(self.url, error.code, error.read()) from None
+                raise _refusal(self.url, error.code, error.read(), _asked(request)) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise TransportError(self.url, f"no answer: {reason}", retryable=True) from None
 
 
-def _refusal(url: str, code: int, body: bytes) -> SelfrightError:
+def _bodies(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Yield the rows as JSON arrays, none larger than the service takes."""
+    waiting: list[bytes] = []
+    size = 0
+    for row in rows:
+        encoded = json.dumps(row).encode()
+        if waiting and size + len(encoded) > _BODY_BYTES:
+            yield b"[" + b",".join(waiting) + b"]"
+            waiting, size = [], 0
+        waiting.append(encoded)
+        size += len(encoded) + 1
+    if waiting:
+        yield b"[" + b",".join(waiting) + b"]"
+
+
+def _asked(request: urllib.request.Request) -> dict[str, object]:
+    """Return what a request asked for, by field, to name it beside the refusal."""
+    query = urllib.parse.urlsplit(request.full_url).query
+    body = json.loads(request.data) if isinstance(request.data, bytes) else {}
+    return {**dict(urllib.parse.parse_qsl(query)), **(body if isinstance(body, dict) else {})}
+
+
+def _refusal(url: str, code: int, body: bytes, asked: Mapping[str, object]) -> SelfrightError:
     """Return the error that a problem document stands for."""
     try:
         problem = json.loads(body)
@@ -205,10 +229,12 @@ def _refusal(url: str, code: int, body: bytes) -> SelfrightError:
     except (ValueError, TypeError, KeyError):
         reason = f"answered {code} without saying why; is that a Selfright service?"
         return TransportError(url, reason, retryable=code >= 500)
-    if code == 409 and "running_id" in problem:
-        return ConflictError("one retraining of a model at a time", problem["running_id"])
+    if code == 409 and "retrain_id" in problem:
+        return ConflictError("one retraining of a model at a time", problem["retrain_id"])
+    if field is not None and str(problem.get("type")).endswith(":invalid-parameter"):
+        return ConfigError(str(field), asked.get(field), said)
     if field is not None:
-        return InvalidEventError(str(field), None, said)
+        return InvalidEventError(str(field), asked.get(field), said)
     if code < 500:
         return SelfrightError(said)
     return TransportError(url, said, retryable=code in {502, 503, 504})

@@ -52,16 +52,18 @@ class FleetView:
             return self._performances(fold, codes, [names[code] for code in codes], window)
 
     def agent_names(self) -> list[str]:
-        """Return the names of all agents ever seen."""
+        """Return the names of all agents ever seen, but for those deleted and not back."""
         with self._circle.reading() as fold:
-            return list(fold.agents.names)
+            absent = fold.rooms.absent
+            gone = {name for name, ts in absent.retired.items() if absent.deleted.get(name) == ts}
+            return [name for name in fold.agents.names if name not in gone]
 
     def retired(self) -> list[str]:
         """Return the names of agents that are retired, deleted ones left out."""
         with self._circle.reading() as fold:
             absent = fold.rooms.absent
-            gone = absent.deleted
-            return sorted(name for name, ts in absent.retired.items() if gone.get(name) != ts)
+            deleted = absent.deleted
+            return sorted(name for name, ts in absent.retired.items() if deleted.get(name) != ts)
 
     def alerts(
         self, level: AlertLevel | str | None, agent_name: str | None, limit: int, state: str | None

@@ -6,6 +6,8 @@ pydantic takes NaN and Infinity, so it never sees a body: everything goes throug
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import re
 import zlib
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -130,7 +132,31 @@ def decode(raw: bytes, shape: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise InvalidEventError(*_explained(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        place = _not_finite(raw)
+        if place is not None:
+            raise InvalidEventError(place, "...", "must be a finite number") from None
         raise InvalidEventError("body", "...", f"malformed JSON: {error}") from None
+
+
+def _not_finite(raw: bytes) -> str | None:
+    """Return where a NaN or an Infinity stands, if that is all that is wrong with the JSON.
+
+    It is no JSON, yet the commonest client writes it, and shall be told which field.
+    """
+    try:
+        parsed = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    waiting = [("", parsed)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return place or "body"
+        if isinstance(value, dict):
+            waiting += [(f"{place}.{name}".lstrip("."), item) for name, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}[{index}]", item) for index, item in enumerate(value)]
+    return None
 
 
 _AT: Final = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)

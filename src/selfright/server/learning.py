@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
@@ -31,7 +32,7 @@ from selfright.server.shape import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from selfright.online_learning import RealTimeModelUpdater
     from selfright.server.service import Service
@@ -195,7 +196,7 @@ def keep_outcomes(service: Service, body: bytes) -> IngestAnswer:
     """Record what came of decisions; blocks until it is durable."""
     updater = service.learner()
     single = body.lstrip()[:1] != b"["
-    items = [body] if single else decode(body, list[msgspec.Raw])
+    items = [body] if single else _items(body)
     if len(items) > _MAX_OUTCOMES:
         raise InvalidEventError("body", "...", f"may hold {_MAX_OUTCOMES} outcomes")
     rejected: list[Rejection] = []
@@ -210,6 +211,20 @@ def keep_outcomes(service: Service, body: bytes) -> IngestAnswer:
             rejected.append(Rejection(index, problem.field or "decision_id", problem.detail))
     service.circle.flush()
     return IngestAnswer(len(items) - len(rejected), 0, rejected)
+
+
+def _items(body: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """Return the elements of an array; one that holds a NaN shall not spoil its neighbours."""
+    try:
+        return decode(body, list[msgspec.Raw])
+    except InvalidEventError:
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list):
+            raise
+        return [json.dumps(item).encode() for item in found]
 
 
 def _versions(routes: APIRouter, service: Service) -> None:
