@@ -69,8 +69,9 @@ def _rows(n: int) -> Iterator[tuple[str, str, str, float, int, float]]:
 def _best_s(action: Callable[[], object], repeats: int = 5) -> float:
     """Return the shortest of some runs: what the machine can do undisturbed."""
     times = []
+    # Once: a walk over the heap before each run would empty the caches that it is about.
+    gc.collect()
     for _ in range(repeats):
-        gc.collect()
         started = time.perf_counter()
         action()
         times.append(time.perf_counter() - started)
