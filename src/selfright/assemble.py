@@ -13,7 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from selfright.alerts.book import AlertBook
 from selfright.clock import SystemClock
-from selfright.detect.policy import WatchPolicy
+from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy
+from selfright.detect.detection import RETRAINING
+from selfright.detect.policy import BOUNDS, WatchPolicy
 from selfright.detect.watch import FleetWatch
 from selfright.errors import ConfigError
 from selfright.events.door import Door
@@ -168,6 +170,25 @@ def watch_policy(settings: Settings) -> WatchPolicy:
     )
 
 
+def certainty(settings: Settings) -> Certainty:
+    """Return the e-detectors, as the settings say."""
+    detect, watch = settings.detect, watch_policy(settings)
+    wanted = {metric: watch.threshold(metric) for metric in RETRAINING}
+    return Certainty(
+        CertaintyPolicy(
+            false_alarms_per_week=detect.false_alarms_per_week,
+            run_length=detect.run_length,
+            min_drop=detect.min_drop,
+            tempering=detect.tempering,
+        ),
+        {
+            metric: value if BOUNDS[metric].sign > 0 else 1.0 - value
+            for metric, value in wanted.items()
+            if value is not None
+        },
+    )
+
+
 def _rooms(
     settings: Settings, learning: Learning | None, source: _RegisteredModels, log: EventLog
 ) -> Rooms:
@@ -181,6 +202,7 @@ def _rooms(
             )
         ),
         watch=FleetWatch(watch_policy(settings)),
+        certainty=certainty(settings),
         book=AlertBook(),
         trigger=Trigger(trigger_policy(settings)),
         feed=Feed(reward_policy(settings), recent=settings.learn.incremental_outcomes),
@@ -204,7 +226,6 @@ def trigger_policy(settings: Settings) -> TriggerPolicy:
         daily_budget=trigger.daily_budget,
         breaker_rejections=trigger.breaker_rejections,
         breaker_us=int(trigger.breaker_hours * US_PER_HOUR),
-        incremental_before_full=trigger.incremental_before_full,
     )
 
 

@@ -41,6 +41,7 @@ def doc(description: str) -> Meta:
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
+RunLength = Annotated[float, Meta(ge=10, le=1e15)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Filled = Annotated[str, Meta(min_length=1)]
 
@@ -100,6 +101,24 @@ class Log(Section, frozen=True, kw_only=True):
     ] = 10.0
 
 
+class Detect(Section, frozen=True, kw_only=True):
+    """How sure to be before an agent is said to have certainly become worse."""
+
+    false_alarms_per_week: Annotated[
+        Positive, doc("false alarms of certainty put up with, for the whole fleet")
+    ] = 1.0
+    run_length: Annotated[
+        RunLength | None,
+        doc("updates of a detector between two false alarms; none: by false_alarms_per_week"),
+    ] = None
+    min_drop: Annotated[
+        float,
+        doc("drop of a rate below what the agent was that is put up with"),
+        Meta(ge=0, le=0.5),
+    ] = 0.02
+    tempering: Annotated[bool, doc("allow for failures that come in bursts")] = True
+
+
 class Trigger(Section, frozen=True, kw_only=True):
     """When a retraining starts by itself."""
 
@@ -119,9 +138,6 @@ class Trigger(Section, frozen=True, kw_only=True):
     daily_budget: Annotated[AtLeastOne, doc("automatic attempts per model type in 24 h")] = 24
     breaker_rejections: Annotated[AtLeastOne, doc("rejections in 24 h that open the breaker")] = 3
     breaker_hours: Annotated[Positive, doc("hours the breaker stays open")] = 6.0
-    incremental_before_full: Annotated[
-        AtLeastOne, doc("incremental attempts without effect before a full one")
-    ] = 2
 
 
 class Gate(Section, frozen=True, kw_only=True):
@@ -216,6 +232,7 @@ class Settings(Section, frozen=True, kw_only=True):
     thresholds: Thresholds = Thresholds()
     windows: Windows = Windows()
     log: Log = Log()
+    detect: Detect = Detect()
     trigger: Trigger = Trigger()
     gate: Gate = Gate()
     learn: Learn = Learn()

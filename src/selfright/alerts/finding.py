@@ -24,6 +24,11 @@ _RAISES: Final[Mapping[Kind, AlertLevel | None]] = {
     Kind.CLEARED: None,
     Kind.LIKELY: AlertLevel.WARNING,
     Kind.UNLIKELY: None,
+    Kind.DRIFT: AlertLevel.WARNING,
+    Kind.ESCALATED: None,
+    Kind.CERTAIN: AlertLevel.CRITICAL,
+    Kind.CONFIRMED: AlertLevel.CRITICAL,
+    Kind.RECOVERED: None,
 }
 
 

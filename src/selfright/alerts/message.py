@@ -30,6 +30,14 @@ _WORDS: Final[Mapping[WatchedMetric, _Words]] = {
     WatchedMetric.TOKEN_USAGE: _Words("tokens per run", "above", "{:,.0f}"),
 }
 
+# How a certain change of a quantity is told: its name, and the form of its usual median.
+_QUANTITIES: Final[Mapping[WatchedMetric, tuple[str, str]]] = {
+    WatchedMetric.LATENCY: ("latency", "{:,.0f} ms"),
+    WatchedMetric.COST: ("cost", "${:,.4g}"),
+    WatchedMetric.MEMORY: ("memory", "{:,.4g} MB"),
+    WatchedMetric.TOKEN_USAGE: ("token usage", "{:,.0f} tokens"),
+}
+
 
 def detection_says(
     detection: Detection, agent_name: str | None, measured: float | None = None
@@ -44,8 +52,10 @@ def detection_says(
     "planner: accuracy 0.61 [0.51, 0.71] is below 0.70 over the last 60 min (n = 87); not
     yet certain"
     """
-    words = _WORDS[detection.metric]
     who = FLEET if agent_name is None else agent_name
+    if "run_length" in detection.inputs:
+        return f"{who}: {_certainly(detection)}"
+    words = _WORDS[detection.metric]
     what, limit = _value(detection, words, measured), _limit(detection, words)
     span = f"over the last {detection.inputs['window_minutes']} min (n = {detection.n})"
     latest = f"over the latest {detection.n} outcomes"
@@ -59,8 +69,42 @@ def detection_says(
             return f"{who}: {what} is {words.beyond} {limit} with {sure} probability {latest}"
         case Kind.CLEARED:
             return f"{who}: {what} is back on the good side of {limit} {span}"
-        case Kind.UNLIKELY:
+        case _:
             return f"{who}: {what} is no longer likely to be {words.beyond} {limit} {latest}"
+
+
+def _certainly(detection: Detection) -> str:
+    """Return what was found with certainty, that is with a stated run length."""
+    since = f"since the change (n = {detection.n})"
+    if not detection.metric.is_rate:
+        return _of_quantity(detection, since)
+    words, inputs = _WORDS[detection.metric], detection.inputs
+    what, before = _value(detection, words, None), inputs["before"]
+    fell = "" if before is None else f", {words.form.format(before)} before it"
+    limit = words.form.format(detection.threshold)
+    match detection.kind:
+        case Kind.DRIFT | Kind.ESCALATED:
+            return f"{what} {since}{fell}: certainly worse than the {limit} it kept"
+        case Kind.CERTAIN:
+            return f"{what} {since}{fell}: it has certainly fallen, and is {words.beyond} {limit}"
+        case Kind.CONFIRMED:
+            return f"{what} {since}{fell}: still {words.beyond} {limit}, fresh outcomes confirm it"
+        case _:
+            return f"{words.name} has certainly recovered"
+
+
+def _of_quantity(detection: Detection, since: str) -> str:
+    name, unit = _QUANTITIES[detection.metric]
+    if detection.kind is Kind.RECOVERED:
+        return f"{name} is certainly back to what it was"
+    usual, low = detection.inputs["usual_median"], detection.inputs["side"] == "low"
+    share = 1.0 - detection.value if low else detection.value
+    moved, than = ("fallen", "less") if low else ("risen", "more")
+    median = "" if usual is None else f"; half of them took {unit.format(usual)} at most"
+    return (
+        f"{name} has certainly {moved}: a run {since} takes {than} than {_percent(share)} of the "
+        f"usual ones{median}"
+    )
 
 
 def retraining_says(finished: RetrainFinished) -> str:
@@ -87,6 +131,7 @@ def names(agents: list[str], most: int = 3) -> str:
 def cause(detection: Detection, agent_name: str | None) -> dict[str, Any]:
     """Return a detection as plain values: for ``details``, causes and "why"."""
     return {
+        "says": detection_says(detection, agent_name),
         "agent_name": agent_name,
         "metric": detection.metric.word,
         "rule": detection.inputs["setting"],

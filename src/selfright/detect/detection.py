@@ -44,13 +44,21 @@ RETRAINING: Final = (
 class Kind(StrEnum):
     """What a detection says.
 
-    The first pair is the windowed mean's, the second the Beta rule's.
+    The first pair is the windowed mean's, the second the Beta rule's; the others are said with
+    certainty: a drop from what the agent was, within its threshold or not yet known to be
+    beyond it; that a drift is more than that; that a drop is beyond the threshold; that it
+    lasts; that it is over.
     """
 
     BEYOND = "beyond"
     CLEARED = "cleared"
     LIKELY = "likely"
     UNLIKELY = "unlikely"
+    DRIFT = "drift"
+    ESCALATED = "escalated"
+    CERTAIN = "certain"
+    CONFIRMED = "confirmed"
+    RECOVERED = "recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Detection:
     Attributes
     ----------
     detector
-        Name of the detector: ``window`` or ``beta``.
+        Name of the detector: ``window``, ``beta`` or ``e``.
     kind
         What it says now.
     scope

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 # Limits of a single value. They keep the int64 sums of a full retention period (10
 # million events) far from overflow for any realistic mix, and refuse unit mistakes.
@@ -115,7 +115,8 @@ class RetrainRequested(Act, frozen=True, kw_only=True, tag="retrain_requested"):
     """A retraining was asked for; ``act_id`` is its retrain id.
 
     ``causes`` says which rules, agents and values asked; ``agents`` which agents the
-    retraining is about (empty: the whole fleet).
+    retraining is about (empty: the whole fleet); ``since_us`` from when on the data of an
+    agent can be trusted, where a change point is known.
     """
 
     model_type: str
@@ -125,6 +126,7 @@ class RetrainRequested(Act, frozen=True, kw_only=True, tag="retrain_requested"):
     agents: list[str]
     causes: list[dict[str, Any]]
     requested_by: str = "selfright"
+    since_us: dict[str, int] = field(default_factory=dict)
 
 
 class GateRecord(Struct, frozen=True, kw_only=True):

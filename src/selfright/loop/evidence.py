@@ -6,17 +6,21 @@ timer, so that what they find does not depend on how the rows were batched.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from selfright.detect.certainty.budget import HOUR_US
+from selfright.detect.certainty.fleet import Rows
+from selfright.detect.certainty.said import detections_of
 from selfright.detect.detection import SYSTEM, WatchedMetric
 from selfright.events.batch import Q32
 from selfright.events.status import DECIDED, ERRORS, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
+    from selfright.detect.certainty.fleet import Certainty
     from selfright.detect.detection import Detection
     from selfright.detect.watch import FleetWatch
     from selfright.events.batch import Commit, Ints, OutcomeBatch, RunBatch
@@ -34,40 +38,105 @@ class Row:
     Mutable and reused from row to row: a million rows make one object.
     """
 
-    __slots__ = ("agent", "detections", "offset", "ts_us")
+    __slots__ = ("agent", "detections", "now_us", "offset")
 
     def __init__(self) -> None:
         self.offset = -1
         self.agent = SYSTEM
-        self.ts_us = 0
+        self.now_us = 0
         self.detections: tuple[Detection, ...] = ()
 
 
-def judge(watch: FleetWatch, commit: Commit, runs: Codes, outcomes: Codes) -> Iterator[Row]:
-    """Feed the rows of ``commit`` to ``watch`` in the order of their offsets.
+class Judged(NamedTuple):
+    """The rows of a commit that detectors judge, in the order of their offsets."""
 
-    ``runs`` and ``outcomes`` are the rows' agent codes. Yields after each judged row; the
-    caller may stop at any of them, and the rows behind it were not fed. About 1 us a row
-    besides what the detectors take.
+    rows: Rows
+    now_us: Ints  # log time at each
+
+
+def judged(
+    commit: Commit,
+    runs: Codes,
+    outcomes: Codes,
+    quiet: Mapping[int, int],
+    now_us: int,
+    *,
+    by_event: bool,
+) -> Judged:
+    """Return the decided runs and fresh outcomes of ``commit``.
+
+    Parameters
+    ----------
+    runs, outcomes
+        Agent codes of the rows.
+    quiet
+        Agents of which nothing is judged before the offset given.
+    now_us
+        Log time; with ``by_event`` that of the newest event up to each row.
     """
     run_at, outcome_at = _judged_runs(commit), np.flatnonzero(commit.outcomes.fresh)
     offset = np.concatenate([commit.runs.seq[run_at], commit.outcomes.seq[outcome_at]])
     order = np.argsort(offset, kind="stable")
-    agent = np.concatenate([runs[run_at], outcomes[outcome_at]])
-    ts_us = np.concatenate([commit.runs.ts_us[run_at], commit.outcomes.ts_us[outcome_at]])
+    agent = np.concatenate([runs[run_at], outcomes[outcome_at]])[order].astype(np.int64)
+    ts_us = np.concatenate([commit.runs.ts_us[run_at], commit.outcomes.ts_us[outcome_at]])[order]
     values = np.concatenate(
         [_of_runs(commit.runs, run_at), _of_outcomes(commit.outcomes, outcome_at)]
-    )
-    row, update = Row(), watch.update_run
-    for row.offset, row.agent, row.ts_us, judged in zip(
-        offset[order].tolist(),
-        agent[order].tolist(),
-        ts_us[order].tolist(),
-        values[order].tolist(),
-        strict=True,
-    ):
-        row.detections = update(row.agent, judged, row.ts_us, row.offset)
-        yield row
+    )[order]
+    for code, until in quiet.items():
+        values[(agent == code) & (offset[order] < until)] = _NOT_REPORTED
+    now = np.full(len(order), now_us, dtype=np.int64)
+    if by_event:
+        np.maximum(np.maximum.accumulate(ts_us), now_us, out=now)
+    return Judged(Rows(agent, values, offset[order], ts_us), now)
+
+
+def judge(watch: FleetWatch, certainty: Certainty, found: Judged) -> Generator[Row]:
+    """Feed rows to the detectors, one after the other; yields after each of them.
+
+    The caller may stop at any row, by closing the iterator: the rows behind it were not
+    fed then. About 1 us a row besides what the detectors take.
+    """
+    for first, last in _hours(found.now_us):
+        yield from _judge_hour(
+            watch, certainty, found.rows.part(first, last), found.now_us[first:last]
+        )
+
+
+def _judge_hour(
+    watch: FleetWatch, certainty: Certainty, rows: Rows, now_us: Ints
+) -> Generator[Row]:
+    said: dict[int, tuple[Detection, ...]] = {}
+    for stream, one in certainty.feed(rows, int(now_us[0])):
+        said[one.row] = said.get(one.row, ()) + detections_of(stream, one, watch.policy)
+    row, update, count = Row(), watch.update_run, 0
+    try:
+        for row.offset, row.agent, ts_us, row.now_us, values in zip(
+            rows.offset.tolist(),
+            rows.agent.tolist(),
+            rows.ts_us.tolist(),
+            now_us.tolist(),
+            rows.values.tolist(),
+            strict=True,
+        ):
+            row.detections = update(row.agent, values, ts_us, row.offset)
+            if count in said:
+                row.detections += said[count]
+            count += 1
+            yield row
+    finally:
+        if count < len(now_us):
+            # Stopped: certainty saw rows that have not come yet.
+            certainty.drop()
+            certainty.feed(rows.part(0, count), int(now_us[0]))
+        certainty.keep()
+
+
+def _hours(now_us: Ints) -> Iterator[tuple[int, int]]:
+    """Yield the parts of rows within one hour of log time: at a new one the level changes."""
+    if not len(now_us):
+        return
+    starts = np.flatnonzero(np.diff(now_us // HOUR_US, prepend=-1)).tolist()
+    yield from zip(starts, [*starts[1:], len(now_us)], strict=True)
 
 
 def _judged_runs(commit: Commit) -> Ints:

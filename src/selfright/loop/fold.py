@@ -14,6 +14,7 @@ triggered something, so that a simulation can run the effect at that very offset
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from selfright.detect.detection import Kind, WatchedMetric
@@ -31,7 +32,7 @@ from selfright.events.record import (
     encode_act,
 )
 from selfright.learn.feed import Feed
-from selfright.loop.evidence import judge
+from selfright.loop.evidence import judge, judged
 from selfright.loop.rooms import Moment, Rooms
 from selfright.loop.trials import Trials
 from selfright.retrain.trigger import Request
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from selfright.events.batch import Commit
     from selfright.events.record import AnyAct
     from selfright.loop.effects import Effect
+    from selfright.loop.evidence import Row
     from selfright.loop.ports import ModelSource
     from selfright.loop.rooms import FoldPolicy
 
@@ -156,27 +158,30 @@ class Fold:
         """
         if not (self.policy.alerts or self.policy.retraining):
             return None
-        watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
-        triggers = self.automatic and self.policy.retraining
-        for row in judge(watch, part, runs, outcomes):
-            moment.offset = row.offset
-            if self.policy.file_clock and row.ts_us > moment.now_us:
-                moment.now_us = row.ts_us
-            late = row.offset < quiet.get(row.agent, 0)
-            if late:
-                watch.forget(row.agent)
-            for detection in row.detections:
-                if late and detection.scope == row.agent:
-                    continue
-                trigger.observe(detection)
-                if self.policy.alerts:
-                    name, measured = self._name(detection.scope), self._measured(detection)
-                    moment.tell(book.observe(detection, name, moment.now_us, measured))
-            if triggers and watch.standing_scopes:
-                asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
-                if isinstance(asked, Request):
+        rows = judged(part, runs, outcomes, quiet, moment.now_us, by_event=self.policy.file_clock)
+        with closing(judge(self.rooms.watch, self.rooms.certainty, rows)) as found:
+            for row in found:
+                moment.offset, moment.now_us = row.offset, row.now_us
+                asked = self._hear(row, moment)
+                if asked is not None:
                     return asked
         return None
+
+    def _hear(self, row: Row, moment: Moment) -> Request | None:
+        """Take what the detectors said of a row; return a request if it starts a retraining."""
+        watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
+        for detection in row.detections:
+            name = self._name(detection.scope)
+            trigger.observe(detection, name)
+            if self.policy.alerts:
+                measured = self._measured(detection)
+                moment.tell(book.observe(detection, name, moment.now_us, measured))
+        if not (self.automatic and self.policy.retraining):
+            return None
+        if not (watch.standing_scopes or trigger.urgent):
+            return None
+        asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
+        return asked if isinstance(asked, Request) else None
 
     def _measure(self, part: Commit, runs: Codes, outcomes: Codes) -> None:
         metrics, codes = self.rooms.metrics, self.agents.codes
@@ -202,7 +207,7 @@ class Fold:
 
         None where the metrics, which are a few rows behind, do not show it yet.
         """
-        if detection.metric is not WatchedMetric.LATENCY:
+        if detection.metric is not WatchedMetric.LATENCY or "limit_ms" not in detection.inputs:
             return None
         agent = None if detection.scope < 0 else detection.scope
         found = self.rooms.metrics.snapshot(agent, self.now_us, trends=False).p95_latency_ms
@@ -239,6 +244,8 @@ class Fold:
         code = self.agents.get(act.target)
         if act.verb == "accept_as_normal" and code is not None:
             self.rooms.watch.note_retraining(code)
+            self.rooms.certainty.accept(code)
+            self.rooms.trigger.forget(code)
         elif act.verb in {"retire", "delete"} and code is not None:
             self._take_out(act, code, moment)
         moment.tell(self.rooms.book.operator(act, moment.now_us))
@@ -246,6 +253,7 @@ class Fold:
     def _take_out(self, act: OperatorAct, code: int, moment: Moment) -> None:
         rooms, name = self.rooms, act.target
         rooms.watch.forget(code)
+        rooms.certainty.forget(code)
         rooms.trigger.forget(code)
         if act.verb == "delete":
             rooms.absent.delete(name, act.ts_us)
@@ -273,6 +281,7 @@ class Fold:
             "decisions": [encode_act(act) for act in self.decisions.values()],
             "metrics": rooms.metrics.to_state(),
             "watch": rooms.watch.to_state(),
+            "certainty": rooms.certainty.to_state(),
             "book": rooms.book.to_state(),
             "trigger": rooms.trigger.to_state(),
             "feed": rooms.feed.to_state(),
@@ -296,6 +305,7 @@ class Fold:
             book=type(before.book).from_state(state["book"]),
             trigger=type(before.trigger).from_state(before.trigger.policy, state["trigger"]),
             feed=Feed.from_state(before.feed.policy, state["feed"]),
+            certainty=before.certainty.restored(state["certainty"]),
             slots=dict(before.slots),
             gate=before.gate,
             absent=Absent.from_state(state["absent"]),

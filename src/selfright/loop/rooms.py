@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from selfright.alerts.book import AlertBook, Transition
+    from selfright.detect.certainty.fleet import Certainty
     from selfright.detect.watch import FleetWatch
     from selfright.learn.feed import Feed
     from selfright.learn.model_type import ModelType
@@ -32,6 +33,7 @@ class Rooms:
 
     metrics: MetricsStore
     watch: FleetWatch
+    certainty: Certainty
     book: AlertBook
     trigger: Trigger
     feed: Feed

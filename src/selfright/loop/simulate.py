@@ -5,6 +5,8 @@ The clock is the file's own, and every effect runs at the very row that caused i
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +50,7 @@ class Simulation:
         self.results: dict[str, RetrainFinished] = {}
         self._rows = np.zeros(0, dtype=np.int64)
         self._first = 0
+        self._fed: list[tuple[int, Ints]] = []  # every first offset, and the rows from there
         self._keep(SettingsApplied(act_id="automatic", ts_us=0, settings={"automatic": True}))
 
     def feed(self, intake: Intake, rows: Ints) -> None:
@@ -71,6 +74,7 @@ class Simulation:
             return
         # Kept rows got consecutive offsets in the order of their seq.
         self._first, self._rows = receipt.first_offset, rows[np.sort(kept)]
+        self._fed.append((self._first, self._rows))
         self._fold(self._circle.log.read(receipt.first_offset, 1)[0])
 
     def _fold(self, commit: Commit) -> None:
@@ -123,10 +127,7 @@ class Simulation:
             self._first, self._rows = first, rows
 
     def _note(self, act: AlertTransition) -> None:
-        offset = act.details.get("offset")
-        at = self._row
-        if isinstance(offset, int) and self._first <= offset < self._first + len(self._rows):
-            at = int(self._rows[offset - self._first])
+        at = self._row_of(act.details.get("offset"), self._row)
         known = self.alerts.get(act.alert_id)
         if known is None:
             known = self.alerts[act.alert_id] = {
@@ -135,8 +136,9 @@ class Simulation:
                 "metric_type": act.details["metric_type"],
                 "agent_name": act.agent_name,
                 "level": act.level,
-                "certain": act.details.get("detector") == "e",
+                "certain": False,
                 "at_event": at,
+                "opened_at_event": at,
                 "at": iso(act.ts_us),
                 "value": act.details["current_value"],
                 "threshold": act.details["threshold"],
@@ -144,8 +146,26 @@ class Simulation:
                 "resolved_at_event": None,
             }
         known["level"] = act.level
+        if not known["certain"] and "run_length" in act.details.get("inputs", {}):
+            # A warning that became certain is told as what it became, at the event it did.
+            known.update(
+                certain=True,
+                at_event=at,
+                at=iso(act.ts_us),
+                value=act.details["current_value"],
+                threshold=act.details["threshold"],
+                change_point_event=self._row_of(act.details["inputs"]["changed_offset"], -1) + 1,
+            )
         if act.state == "resolved" and act.details["event"] == "cleared":
             known["resolved_at_event"] = at
+
+    def _row_of(self, offset: object, otherwise: int) -> int:
+        """Return the row of the file that got an offset."""
+        if not isinstance(offset, int) or offset < 0 or not self._fed:
+            return otherwise
+        first, rows = self._fed[bisect_right(self._fed, offset, key=itemgetter(0)) - 1]
+        place = offset - first
+        return int(rows[place]) if 0 <= place < len(rows) else otherwise
 
     def result(self) -> dict[str, Any]:
         """Return the alerts, retrainings and figures, as ``selfright replay --json`` prints."""

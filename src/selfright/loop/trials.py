@@ -313,10 +313,12 @@ class Trials:
 
     def _set_aside(self, about: RetrainFinished) -> None:
         """Start the evidence anew: a retraining is judged by what comes after it."""
-        watch = self._rooms.watch
-        watch.note_retraining(SYSTEM)
-        for code in self._about(about):
+        watch, certainty = self._rooms.watch, self._rooms.certainty
+        full = about.retrain_type == "full"
+        for code in (SYSTEM, *self._about(about)):
             watch.note_retraining(code)
+            if full:
+                certainty.note_full(code)
 
     def _about(self, act: RetrainRequested | RetrainFinished) -> list[int]:
         """Return the codes of the agents that a retraining is about; none named: of all."""

@@ -133,9 +133,10 @@ class Job:
         deleted: Mapping[str, int],
     ) -> Samples:
         if recent is not None:
-            return recent
+            return _trusted(recent, request.since_us)
         policy = self.policy
         samples = read_samples(log, policy.reward, model_type, policy.full_outcomes, tell, deleted)
+        samples = _trusted(samples, request.since_us)
         if request.mode == "full":
             return samples
         return _newest_per_agent(samples, request.agents, self.policy.incremental_outcomes)
@@ -237,6 +238,14 @@ def _without_retractions(samples: Samples) -> Samples:
 
 def _key(samples: Samples, i: int) -> tuple[Any, ...]:
     return samples.arm[i], samples.group[i], float(samples.y[i]), int(samples.ts_us[i])
+
+
+def _trusted(samples: Samples, since_us: Mapping[str, int]) -> Samples:
+    """Return the samples without those from before the change point of their agent."""
+    if not since_us:
+        return samples
+    since = np.array([since_us.get(arm, -1) for arm in samples.arm], dtype=np.int64)
+    return samples.take(samples.ts_us > since)
 
 
 def _newest_per_agent(samples: Samples, agents: Sequence[str], limit: int) -> Samples:

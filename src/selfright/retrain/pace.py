@@ -63,6 +63,11 @@ class Pace:
             self._open_until_us = now_us + self._breaker_us
             self._rejections.clear()
 
+    def close_breaker(self) -> None:
+        """Let attempts be made again: what has just become certain is worth one."""
+        self._open_until_us = _NEVER
+        self._rejections.clear()
+
     def to_state(self) -> dict[str, Any]:
         """Return the exact state as plain values."""
         return {

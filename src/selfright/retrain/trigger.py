@@ -8,22 +8,27 @@ success rate, error rate or accuracy of an agent *stands*    **incremental**, ab
 (P(beyond the threshold) >= .95 at this outcome)             that may ask at this moment
 the same of the fleet, and what is left of the fleet         **incremental**, about the whole
 without those agents is beyond the threshold, too            fleet
-two incremental ones ran, the agent stands again without     **full**, once an episode
-having been normal (P <= .5) in between
-limits on latency, cost, tokens, memory                      none
+a drop of a rate is *certain*, and beyond its threshold      **incremental** at once, about
+                                                             the agent's data since the change
+a certain drop *lasts*: fresh outcomes confirm it            **full**, once until it recovers
+a certain drop within the threshold; limits on and changes   none
+of latency, cost, tokens, memory
 ===========================================================  ===============================
 
-An episode lasts from *likely* to *unlikely*. Who asks is held back, and the reason is
-recorded once per episode and counted, while
+An episode lasts from *likely* to *unlikely*, or from an alarm to its certain end. Who asks is
+held back, and the reason is recorded once per episode and counted, while
 
 - ``in_flight``: a retraining of the model is under way, or its challenger is on trial;
-- ``breaker``: three automatic attempts in 24 h were rejected or failed; closes after 6 h;
+- ``breaker``: three automatic attempts in 24 h were rejected or failed; closes after 6 h, or
+  when a drop becomes certain;
 - ``budget``: 24 automatic attempts were made within 24 h;
 - ``cooldown``: the last attempt about the agent, be it that the fleet asked for it, ended
   less than 5 min ago; doubles with each rejection up to 1 h, back to 5 min at the end of
   the episode;
 - ``outcomes``: fewer than 100 new outcomes came since the last attempt about the agent;
 - ``explained``: the fleet stands only because of agents that stand themselves.
+
+What is certain waits for neither ``cooldown`` nor ``outcomes``, once an episode.
 
 A cheap reversible act may be quick, but a signal that oscillates at its threshold must
 not make a storm of them: everything above is counted in log time and outcomes.
@@ -34,7 +39,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from selfright.alerts.message import cause, detection_says
 from selfright.detect.detection import SYSTEM, Detection, Kind
@@ -75,8 +80,6 @@ class TriggerPolicy:
         Automatic attempts within any 24 hours.
     breaker_rejections, breaker_us
         So many rejections within 24 hours stop all automatic attempts for so long.
-    incremental_before_full
-        Incremental attempts without effect before a full one.
     model_type
         The model that automatic retraining is about.
 
@@ -92,14 +95,13 @@ class TriggerPolicy:
     daily_budget: int = 24
     breaker_rejections: int = 3
     breaker_us: int = 6 * US_PER_HOUR
-    incremental_before_full: int = 2
     model_type: str = "agent_selection"
 
     def __post_init__(self) -> None:
         for name in ("new_outcomes", "daily_budget", "breaker_rejections"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, getattr(self, name), "must be at least 1")
-        for name in ("cooldown_us", "breaker_us", "incremental_before_full"):
+        for name in ("cooldown_us", "breaker_us"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, getattr(self, name), "must not be negative")
         if self.cooldown_max_us < self.cooldown_us:
@@ -135,6 +137,7 @@ class Trigger:
         self.policy = policy
         self.in_flight: str | None = None
         self.suppressed = SuppressedBook()
+        self.urgent: set[int] = set()  # scopes to which certainty owes an attempt
         self._flight_scopes: tuple[int, ...] = ()
         self._flight_automatic = False
         self._askers: dict[int, Asker] = {}
@@ -164,13 +167,13 @@ class Trigger:
         A request, which counts as under way from now on; a new record of somebody held
         back; or None, if nobody asks or the record exists.
         """
-        scopes = evidence.standing_scopes
-        if not scopes:
+        if not (evidence.standing_scopes or self.urgent):
             return None
         self._now_us = now_us = max(now_us, self._now_us)
         held: list[tuple[int, Reason]] = []
-        for who in (scope, SYSTEM):
-            if who not in scopes or self._is_about(who) or not asks(evidence, who):
+        # Who is certain asks at any outcome: an agent that is avoided has few of its own.
+        for who in dict.fromkeys((scope, *sorted(self.urgent), SYSTEM)):
+            if self._is_about(who) or not self._asks(evidence, who):
                 continue
             why = self._held(evidence, who, now_us)
             if why is None:
@@ -183,14 +186,27 @@ class Trigger:
 
     # ---- what is told ----------------------------------------------------------------
 
-    def observe(self, detection: Detection) -> None:
-        """Begin and end episodes: hear every detection of the rates, whatever comes of it."""
-        if detection.kind is Kind.LIKELY:
-            self._asker(detection.scope).becomes_likely(int(detection.metric))
-        elif detection.kind is Kind.UNLIKELY and detection.scope in self._askers:
-            asker = self._askers[detection.scope]
-            if asker.becomes_unlikely(int(detection.metric), self.policy.cooldown_us):
-                self.suppressed.end_episode(detection.scope)
+    def observe(self, detection: Detection, agent_name: str | None) -> None:
+        """Begin and end episodes: hear every detection, whatever comes of it."""
+        scope, metric = detection.scope, int(detection.metric)
+        match detection.kind:
+            case Kind.LIKELY:
+                self._asker(scope).becomes_likely(metric)
+            case Kind.CERTAIN | Kind.CONFIRMED:
+                lasts = detection.kind is Kind.CONFIRMED
+                found = cause(detection, agent_name)
+                self._asker(scope).becomes_certain(metric, found, lasts=lasts)
+                if not lasts:
+                    self._pace.close_breaker()
+                self._note_due(scope)
+            case Kind.UNLIKELY if scope in self._askers:
+                if self._askers[scope].becomes_unlikely(metric, self.policy.cooldown_us):
+                    self.suppressed.end_episode(scope)
+            case Kind.RECOVERED if scope in self._askers:
+                self._askers[scope].recovers(metric)
+                self._note_due(scope)
+            case _:
+                pass
 
     def note_started(
         self,
@@ -217,6 +233,7 @@ class Trigger:
             for scope in joining:
                 seen = seen_of(evidence, scope)
                 self._asker(scope).joins(seen, self._now_us, full=request.mode == "full")
+                self._note_due(scope)
             self._flight_scopes += joining
 
     def note_finished(self, finished: RetrainFinished, now_us: int) -> None:
@@ -237,7 +254,6 @@ class Trigger:
                 now_us,
                 self.policy.cooldown_max_us,
                 rejected=rejected,
-                ran_incremental=finished.state == "done" and finished.retrain_type == "incremental",
             )
         if rejected and self._flight_automatic:
             self._pace.reject(now_us)
@@ -246,6 +262,7 @@ class Trigger:
     def forget(self, scope: int) -> None:
         """Drop everything about ``scope``."""
         self._askers.pop(scope, None)
+        self.urgent.discard(scope)
         self.suppressed.end_episode(scope)
 
     # ---- checkpoint ------------------------------------------------------------------
@@ -273,6 +290,7 @@ class Trigger:
         trigger._pace.restore(state["pace"])
         for scope, asker in state["askers"]:
             trigger._askers[scope] = Asker.from_state(asker)
+            trigger._note_due(scope)
         trigger.suppressed.restore(state["suppressed"])
         return trigger
 
@@ -283,6 +301,15 @@ class Trigger:
         if asker is None:
             asker = self._askers[scope] = Asker(self.policy.cooldown_us)
         return asker
+
+    def _note_due(self, scope: int) -> None:
+        if self._askers[scope].due is None:
+            self.urgent.discard(scope)
+        else:
+            self.urgent.add(scope)
+
+    def _asks(self, evidence: Standing, scope: int) -> bool:
+        return scope in self.urgent or asks(evidence, scope)
 
     def _is_about(self, scope: int) -> bool:
         """Tell whether what is under way is about ``scope``; ours are about the fleet, too."""
@@ -297,6 +324,8 @@ class Trigger:
         held = self._pace.held(now_us)
         if held is not None:
             return held
+        if scope in self.urgent:
+            return None
         asker = self._asker(scope)
         if asker.left_us(now_us) > 0:
             return Reason.COOLDOWN
@@ -340,28 +369,32 @@ class Trigger:
     def _request(self, evidence: Standing, now_us: int, offset: int, name_of: NameOf) -> Request:
         # Everybody who may ask at this moment is named, so that overlapping causes make
         # one attempt; an agent in its cooldown is not, so that it keeps its pause.
-        standing = sorted(scope for scope in evidence.standing_scopes if asks(evidence, scope))
-        named = tuple(scope for scope in standing if self._held(evidence, scope, now_us) is None)
-        causes = [scope for scope in standing if scope in named or scope == SYSTEM]
-        found = [(scope, one) for scope in causes for one in rates_of(evidence, scope)]
-        askers = [self._asker(scope) for scope in named]
-        full = any(
-            not asker.full_done and asker.incrementals >= self.policy.incremental_before_full
-            for asker in askers
+        asking = sorted(
+            scope
+            for scope in {*evidence.standing_scopes, *self.urgent}
+            if self._asks(evidence, scope)
         )
+        named = tuple(scope for scope in asking if self._held(evidence, scope, now_us) is None)
+        full = any(self._asker(scope).due == "full" for scope in named)
+        causes = [scope for scope in asking if scope in named or scope == SYSTEM]
+        certain = [found for scope in named for found in self._asker(scope).certain.values()]
+        standing = [(scope, one) for scope in causes for one in rates_of(evidence, scope)]
         for scope in {*named, SYSTEM}:  # each attempt is one about the fleet, too
-            of_named = full and scope in named
-            self._asker(scope).starts(seen_of(evidence, scope), now_us, full=of_named)
+            self._asker(scope).starts(
+                seen_of(evidence, scope), now_us, full=full and scope in named
+            )
+            self._note_due(scope)
         agents = [] if SYSTEM in named else [name for s in named if (name := name_of(s))]
         act = RetrainRequested(
             act_id=self._name(offset),
             ts_us=now_us,
             model_type=self.policy.model_type,
             mode="full" if full else "incremental",
-            reason=_reason(found, name_of, "full" if full else "incremental"),
+            reason=_reason(certain, standing, name_of),
             automatic=True,
             agents=agents,
-            causes=[cause(one, name_of(scope)) for scope, one in found],
+            causes=[*certain, *(cause(one, name_of(scope)) for scope, one in standing)],
+            since_us=_since(certain),
         )
         self.in_flight, self._flight_scopes, self._flight_automatic = act.act_id, named, True
         self._pace.attempt(now_us)
@@ -374,11 +407,20 @@ class Trigger:
 
 
 def _reason(
-    found: list[tuple[int, Detection]], name_of: NameOf, mode: Literal["incremental", "full"]
+    certain: list[dict[str, Any]], standing: list[tuple[int, Detection]], name_of: NameOf
 ) -> str:
-    told = [detection_says(one, name_of(scope)) for scope, one in found[:_CAUSES_TOLD]]
-    if len(found) > _CAUSES_TOLD:
-        told.append(f"and {len(found) - _CAUSES_TOLD} more")
-    if mode == "full":
-        told.append("incremental retrainings did not help")
+    told = [str(found["says"]) for found in certain]
+    told += [detection_says(one, name_of(scope)) for scope, one in standing]
+    if len(told) > _CAUSES_TOLD:
+        told[_CAUSES_TOLD:] = [f"and {len(told) - _CAUSES_TOLD} more"]
     return "; ".join(told)
+
+
+def _since(certain: list[dict[str, Any]]) -> dict[str, int]:
+    """Return by agent the time of its change point, the latest of its metrics."""
+    since: dict[str, int] = {}
+    for found in certain:
+        name, changed_us = found["agent_name"], found["inputs"].get("changed_ts_us")
+        if name is not None and changed_us is not None:
+            since[name] = max(changed_us, since.get(name, 0))
+    return since

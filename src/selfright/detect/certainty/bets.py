@@ -1,0 +1,93 @@
+"""Bets against a reference: what one outcome is worth as evidence of a drop.
+
+The claim to be tested is that the mean of the outcomes, given the past, is at least p0. Against it
+stand eight bets, each on a drop to ``q_k = p0 - d_k``. With
+``lambda_k = (p0 - q_k) / (p0 (1 - p0))`` the value of an outcome x in [0, 1] is
+``E_k(x) = 1 + lambda_k (p0 - x)``: never negative, and on average at most 1 as long as the
+claim holds, whatever the distribution [1]_.
+
+**Tempering.** Where failures come in bursts, the claim fails for a moment after each failure
+although nothing has changed. ``E_k ^ (1 / phi)`` with phi >= 1 weighs an outcome by its share of
+independent information. For a graded outcome the value is taken on the straight line between
+those of 0 and 1: the power is concave, so the line lies below it and the mean stays at
+most 1. So every value is ``at_zero + slope * x``.
+
+References
+----------
+.. [1] J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
+   change detection", New England Journal of Statistics in Data Science (2024).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+Bets = tuple[float, ...]
+
+# Drops that are worth finding, from 2 points to a third: closely spaced where they are small,
+# because there a wrong bet costs most.
+RATE_BETS: Final[Bets] = (0.02, 0.03, 0.05, 0.075, 0.11, 0.16, 0.24, 0.35)
+# Ranks vary a third as much as outcomes of 0 and 1, so that bolder bets pay.
+RANK_BETS: Final[Bets] = (0.05, 0.08, 0.12, 0.18, 0.25, 0.33, 0.41, 0.48)
+# The bets whose running totals mark a change point, for a small, a middling and a large drop.
+MARKING: Final = {RATE_BETS: (2, 4, 6), RANK_BETS: (1, 3, 5)}
+
+# References are rounded down and tempers up to these grids, so that few sets of values serve a
+# whole fleet; both only make the detector more careful, by less than outcomes can tell.
+REFERENCE_GRID: Final = 8192
+TEMPER_GRID: Final = 16
+_LOWEST, _HIGHEST = 0.01, 0.9999
+_LEAST_LEFT: Final = 0.02  # of the reference, for a bet below zero makes no sense
+
+
+class Values(NamedTuple):
+    """What an outcome of 0 is worth by bet, and how the worth changes up to an outcome of 1."""
+
+    at_zero: Bets
+    slope: Bets
+    at_one: Bets
+
+
+NO_VALUES: Final = Values((0.0,) * 8, (0.0,) * 8, (0.0,) * 8)
+# Of a reference that is too low to be undercut, or not known yet.
+NO_GRADE: Final = (0, TEMPER_GRID)
+
+Grade = tuple[int, int]  # a reference and a temper, in steps of their grids
+
+
+def grade(reference: float | None, temper: float) -> Grade:
+    """Return a reference and its temper on the grids of ``values``."""
+    if reference is None or reference < _LOWEST:
+        return NO_GRADE
+    return int(min(reference, _HIGHEST) * REFERENCE_GRID), -int(-temper * TEMPER_GRID // 1)
+
+
+def values(of: Grade, bets: Bets) -> Values:
+    """Return the values of outcomes under a reference; all 0, no evidence, under none.
+
+    Examples
+    --------
+    A failure speaks for a drop, a success against it; at a rate of 90 % they balance.
+
+    >>> bold = values(grade(0.9, 1.0), RATE_BETS)
+    >>> round(bold.at_zero[4], 2), round(bold.at_one[4], 2)
+    (2.1, 0.88)
+    >>> round(0.1 * bold.at_zero[4] + 0.9 * bold.at_one[4], 3)
+    1.0
+    """
+    return NO_VALUES if of == NO_GRADE else _values(*of, bets)
+
+
+@lru_cache(maxsize=65_536)
+def _values(low: int, high: int, bets: Bets) -> Values:
+    p0, share = low / REFERENCE_GRID, TEMPER_GRID / high
+    at_zero, at_one = [], []
+    for drop in bets:
+        bet = (p0 - max(p0 - drop, _LEAST_LEFT * p0)) / (p0 * (1.0 - p0))
+        at_zero.append((1.0 + bet * p0) ** share)
+        at_one.append((1.0 + bet * (p0 - 1.0)) ** share)
+    slope = tuple(one - zero for zero, one in zip(at_zero, at_one, strict=True))
+    # An outcome of 1 is computed by the line, too, wherever it is met.
+    ends = tuple(zero + up * 1.0 for zero, up in zip(at_zero, slope, strict=True))
+    return Values(tuple(at_zero), slope, ends)

@@ -1,0 +1,187 @@
+"""What follows an alarm: whether it is beyond the threshold, whether it lasts, when it is over.
+
+An alarm says with the stated certainty that an agent has become worse than a reference. Whether
+that is *beyond the threshold* is read from the mean since the change point once 20 outcomes
+are there. Whether it *lasts* is asked anew: 50 outcomes are skipped, then fresh evidence against
+the same reference has to reach 20 and the mean since then has to be beyond the threshold. If
+the agent is back at its reference by then, that happens one time in 20 at most (Ville).
+It is *over* when the mirrored detector is certain that the mean is above half of the way back.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+from selfright.detect.certainty.bets import RATE_BETS, Grade, grade, values
+from selfright.detect.certainty.bets import REFERENCE_GRID as GRID
+from selfright.detect.certainty.lane import BETS, MOST, Lane, Mark
+from selfright.detect.detection import Kind
+
+SETTLE: Final = 50
+ENOUGH: Final = 20  # outcomes below which a mean is not read
+_LASTS: Final = 20.0
+# A recovery that was none costs another alarm and no more.
+_OVER: Final = 1e4
+
+
+class Finds(IntEnum):
+    """What an episode finds at an outcome."""
+
+    BEYOND = 1
+    LASTS = 2
+    OVER = 3
+
+
+class Episode:
+    """One stream under suspicion, from its alarm to its certain recovery.
+
+    Parameters
+    ----------
+    reference
+        Which reference raised the alarm.
+    against
+        Its grade then: what the drop is confirmed against.
+    threshold
+        The mean below which the agent is worse than wanted; None if there is no such mean.
+    at, changed
+        Places of the alarm and of the change point.
+    """
+
+    __slots__ = (
+        "_lasting",
+        "_reached",
+        "_recovery",
+        "_settled",
+        "_values",
+        "against",
+        "alarms",
+        "at",
+        "beyond",
+        "changed",
+        "lasts",
+        "reference",
+        "said",
+        "target",
+        "threshold",
+    )
+
+    def __init__(
+        self, reference: int, against: Grade, threshold: float | None, at: Mark, changed: Mark
+    ) -> None:
+        self.reference, self.against, self.threshold = reference, against, threshold
+        self.at, self.changed = at, changed
+        self.alarms = 1
+        self.said: Kind | None = None  # what was said of it last
+        self.beyond = self.lasts = False
+        self._values = values(against, RATE_BETS)
+        self._lasting = [1.0] * BETS
+        self._reached = False
+        self._settled: Mark | None = None
+        self.target = self._half_way_back()
+        self._recovery = Lane(1)
+        self._recovery.use(0, values(grade(1.0 - self.target, 1.0), RATE_BETS))
+
+    def outcome(self, x: float, here: Mark) -> Finds | None:
+        """Take one outcome behind the alarm into account."""
+        if self._recovery.update(1.0 - x, _OVER, here.offset, here.ts_us):
+            return Finds.OVER
+        found = self.judge(here)
+        if found is None and not self.lasts and self._goes_on(x, here):
+            self.lasts = True
+            return Finds.LASTS
+        return found
+
+    def alarm(self, reference: int, here: Mark, changed: Mark) -> Finds | None:
+        """Take another alarm of the stream: it may point to a later and deeper drop."""
+        self.alarms += 1
+        if not self.beyond and _below(self.threshold, changed, here):
+            self.reference, self.changed = reference, changed
+        return self.judge(here)
+
+    def judge(self, here: Mark) -> Finds | None:
+        """Say, once, that the mean since the change point is beyond the threshold."""
+        if self.beyond or not _below(self.threshold, self.changed, here):
+            return None
+        self.beyond = True
+        return Finds.BEYOND
+
+    def since(self, here: Mark) -> tuple[int, float]:
+        """Return number and mean of the outcomes since the change point."""
+        n = here.n - self.changed.n
+        return n, (here.total - self.changed.total) / n if n else 0.0
+
+    def copy(self) -> Episode:
+        """Return an episode that can go its own way."""
+        return Episode.from_state(self.to_state())
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the exact state as plain values."""
+        recovery = self._recovery
+        return {
+            "reference": self.reference,
+            "against": list(self.against),
+            "threshold": self.threshold,
+            "at": list(self.at),
+            "changed": list(self.changed),
+            "alarms": self.alarms,
+            "said": self.said,
+            "beyond": self.beyond,
+            "lasts": self.lasts,
+            "lasting": list(self._lasting),
+            "reached": self._reached,
+            "settled": None if self._settled is None else list(self._settled),
+            "target": self.target,
+            "recovery": [recovery.n, recovery.total, list(recovery.evidence[0])],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Episode:
+        """Return the episode that ``to_state`` described."""
+        first, second = state["against"]
+        episode = cls(
+            state["reference"], (first, second), state["threshold"], Mark(*state["at"]),
+            Mark(*state["changed"]),
+        )  # fmt: skip
+        episode.said = None if state["said"] is None else Kind(state["said"])
+        episode.alarms, episode.beyond = state["alarms"], state["beyond"]
+        episode.lasts, episode._reached = state["lasts"], state["reached"]
+        episode._lasting = list(state["lasting"])
+        episode._settled = None if state["settled"] is None else Mark(*state["settled"])
+        episode.target = state["target"]
+        recovery = episode._recovery
+        recovery.use(0, values(grade(1.0 - episode.target, 1.0), RATE_BETS))
+        recovery.n, recovery.total, evidence = state["recovery"]
+        recovery.evidence = [list(evidence)]
+        return episode
+
+    def _half_way_back(self) -> float:
+        n, mean = self.since(self.at)
+        reference = self.against[0] / GRID
+        middle = (reference + mean) / 2.0 if n else reference
+        return middle if self.threshold is None else max(middle, min(self.threshold, reference))
+
+    def _goes_on(self, x: float, here: Mark) -> bool:
+        """Say whether the drop outlasted the time given to it to pass by itself."""
+        if self.threshold is None:
+            return False
+        if here.n <= self.at.n + SETTLE:
+            if here.n == self.at.n + SETTLE:
+                self._settled = here
+            return False
+        at_zero, slope, _ = self._values
+        self._lasting = [
+            min(e * (zero + up * x), MOST)
+            for e, zero, up in zip(self._lasting, at_zero, slope, strict=True)
+        ]
+        self._reached = self._reached or sum(self._lasting) >= BETS * _LASTS
+        return (
+            self._reached
+            and self._settled is not None
+            and _below(self.threshold, self._settled, here)
+        )
+
+
+def _below(threshold: float | None, since: Mark, here: Mark) -> bool:
+    n = here.n - since.n
+    return threshold is not None and n >= ENOUGH and here.total - since.total < threshold * n

@@ -1,0 +1,133 @@
+"""The mixture Shiryaev-Roberts e-detector of one stream of outcomes, one outcome at a time.
+
+Each reference has eight bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their mean
+reaching the level A is the alarm, which sets M to 0. While the mean of the outcomes stays at or
+above the reference, the expected number of alarms among any N outcomes is at most N / A,
+whatever the dependence between outcomes or between agents. M stays near A at most, so plain
+floating point numbers hold it.
+
+The **change point** of a bet is where its running total, ``C <- max(C, 1) E``, was last at 1 or
+below: what came before speaks for the reference, what came after against it. A small bet is
+blurred by a large drop and a large one loses sight of a small drop, so three are followed, and at
+an alarm that with the most evidence is believed.
+
+``Lane`` is the scalar form, ``bank.Bank`` the same for many streams at once; they agree exactly,
+for both do the same operations in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from selfright.detect.certainty.bets import MARKING, NO_VALUES, RATE_BETS, Bets, Values
+
+BETS: Final = 8
+TEN: Final = 10
+FIFTY: Final = 50
+# A running total need not grow any further: it would take 1,000 outcomes to come back.
+MOST: Final = 1e150
+
+
+class Mark(NamedTuple):
+    """A place in a stream, just behind an outcome: how many there were, their sum, and where."""
+
+    n: int
+    total: float
+    offset: int
+    ts_us: int
+
+
+START: Final = Mark(0, 0.0, -1, 0)
+
+
+class Lane:
+    """One stream: outcomes in [0, 1], low is bad, against one or more references.
+
+    Parameters
+    ----------
+    references
+        How many references there are. A reference without values collects no evidence.
+    bets
+        The drops that are bet on.
+
+    Notes
+    -----
+    0.8 us an outcome and reference.
+
+    Examples
+    --------
+    >>> from selfright.detect.certainty.bets import grade, values
+    >>> lane = Lane(1)
+    >>> lane.use(0, values(grade(0.9, 1.0), RATE_BETS))
+    >>> outcomes = enumerate([1.0] * 90 + [0.0] * 10)
+    >>> next(i for i, x in outcomes if lane.update(x, 1e4, offset=i, ts_us=0))
+    96
+    >>> lane.alarmed(1)[0].n
+    90
+    """
+
+    __slots__ = ("evidence", "marking", "marks", "n", "places", "tens", "total", "values")
+
+    def __init__(self, references: int, bets: Bets = RATE_BETS) -> None:
+        self.marking = MARKING[bets]
+        self.n = 0
+        self.total = 0.0
+        self.tens = [0.0] * (FIFTY // TEN)  # sums of ten since the last full fifty
+        self.values: list[Values] = [NO_VALUES] * references
+        self.evidence: list[list[float]] = [[0.0] * BETS for _ in range(references)]
+        self.marks = [[1.0] * len(self.marking) for _ in range(references)]
+        self.places = [[START] * len(self.marking) for _ in range(references)]
+
+    def use(self, reference: int, worth: Values) -> None:
+        """Hold the outcomes from now on against other values; the evidence so far stays."""
+        self.values[reference] = worth
+
+    def update(self, x: float, level: float, offset: int, ts_us: int) -> int:
+        """Take an outcome into account; return 2^r summed over the references r that alarm."""
+        self.tens[self.n // TEN % len(self.tens)] += x
+        self.n += 1
+        self.total += x
+        alarms, enough = 0, BETS * level
+        for r, (at_zero, slope, at_one) in enumerate(self.values):
+            if x == 1.0:
+                worth = at_one
+            elif x == 0.0:
+                worth = at_zero
+            else:
+                worth = tuple([zero + up * x for zero, up in zip(at_zero, slope, strict=True)])
+            a, b, c, d, e, f, g, h = self.evidence[r]
+            p, q, s, t, u, v, w, z = worth
+            a = (a + 1.0) * p
+            b = (b + 1.0) * q
+            c = (c + 1.0) * s
+            d = (d + 1.0) * t
+            e = (e + 1.0) * u
+            f = (f + 1.0) * v
+            g = (g + 1.0) * w
+            h = (h + 1.0) * z
+            marks = self.marks[r]
+            for i, k in enumerate(self.marking):
+                mark = marks[i]
+                mark = min((mark if mark > 1.0 else 1.0) * worth[k], MOST)  # noqa: FURB136
+                marks[i] = mark
+                if mark <= 1.0:
+                    self.places[r][i] = Mark(self.n, self.total, offset, ts_us)
+            if a + b + c + d + e + f + g + h >= enough:
+                alarms |= 1 << r
+            self.evidence[r] = [a, b, c, d, e, f, g, h]
+        return alarms
+
+    def alarmed(self, alarms: int) -> list[Mark]:
+        """Return the change point by reference; forget the evidence of those that alarmed."""
+        changed = [
+            self.changed(r, [evidence[k] for k in self.marking])
+            for r, evidence in enumerate(self.evidence)
+        ]
+        for r in range(len(self.evidence)):
+            if alarms >> r & 1:
+                self.evidence[r] = [0.0] * BETS
+        return changed
+
+    def changed(self, reference: int, evidence: list[float]) -> Mark:
+        """Return the change point, given the evidence of the marking bets."""
+        return self.places[reference][evidence.index(max(evidence))]

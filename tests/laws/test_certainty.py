@@ -1,0 +1,142 @@
+"""Laws of certainty: one form equals the other, blocks do not matter, undoing leaves nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy, Rows
+from selfright.detect.certainty.found import Found
+from selfright.detect.certainty.rank import octaves
+from selfright.detect.detection import SYSTEM, WatchedMetric
+from selfright.loop.saved import decode_state, encode_state
+
+THRESHOLDS = {
+    WatchedMetric.SUCCESS_RATE: 0.8,
+    WatchedMetric.ERROR_RATE: 0.85,
+    WatchedMetric.ACCURACY: 0.7,
+}
+STEP_US = 1_000_000
+EAGER = CertaintyPolicy(run_length=20.0, min_drop=0.0)
+
+
+def _fleet(seed: int, rows: int, agents: int, *, graded: bool = False) -> Rows:
+    """Return the rows of a fleet that falls at half of them, of all kinds, some with holes."""
+    rng = np.random.default_rng(seed)
+    agent = rng.integers(0, agents, rows)
+    rate = np.where(np.arange(rows) < rows / 2, 0.9, 0.5)
+    good = rng.random(rows) < rate
+    values = np.full((rows, len(WatchedMetric)), -1.0)
+    is_run = rng.random(rows) < 0.7
+    values[is_run, WatchedMetric.SUCCESS_RATE] = good[is_run]
+    values[is_run, WatchedMetric.ERROR_RATE] = ~good[is_run]
+    slow = np.where(np.arange(rows) < rows / 2, 1.0, 3.0)
+    for metric in (WatchedMetric.LATENCY, WatchedMetric.COST, WatchedMetric.TOKEN_USAGE):
+        reported = is_run & (rng.random(rows) < 0.9)
+        amounts = np.rint(1e6 * slow * rng.lognormal(0.0, 0.5, rows))
+        values[reported, metric] = amounts[reported]
+    scores = np.rint(np.clip(good * 0.8 + rng.random(rows) * 0.2, 0, 1) * 2**32) / 2**32
+    values[~is_run, WatchedMetric.ACCURACY] = (scores if graded else good)[~is_run]
+    return Rows(agent, values, np.arange(rows), np.arange(rows) * STEP_US)
+
+
+def _feed(certainty: Certainty, rows: Rows, sizes: list[int]) -> list[tuple[Any, Found]]:
+    """Feed rows in blocks of these sizes, over and over; rows of findings count from the start."""
+    found, at, turn = [], 0, 0
+    while at < len(rows.agent):
+        size = sizes[turn % len(sizes)]
+        part = rows.part(at, at + size)
+        said = certainty.feed(part, int(part.ts_us[0]))
+        certainty.keep()
+        found += [(stream, one._replace(row=one.row + at)) for stream, one in said]
+        at, turn = at + size, turn + 1
+    return found
+
+
+def _state(certainty: Certainty) -> bytes:
+    return encode_state(certainty.to_state())
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("agents", [1, 5, 60])
+def test_rounds_equal_one_stream_after_the_other(agents: int, graded: bool) -> None:
+    """The vectorised form and the scalar form find the same and end in the same state, exactly."""
+    rows = _fleet(agents, 12_000, agents, graded=graded)
+    ends = []
+    for narrow in (1, 7, 10**9):
+        certainty = Certainty(EAGER, THRESHOLDS, narrow=narrow)
+        ends.append((_feed(certainty, rows, [997]), _state(certainty)))
+    assert ends[0] == ends[1] == ends[2]
+    assert len(ends[0][0]) > agents
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 1000),
+    agents=st.sampled_from([1, 3, 40]),
+    sizes=st.lists(st.sampled_from([1, 7, 50, 333, 700]), min_size=2, max_size=5).filter(
+        lambda sizes: sum(sizes) >= 100
+    ),
+)
+def test_how_rows_are_batched_does_not_matter(seed: int, agents: int, sizes: list[int]) -> None:
+    """Any blocks give the findings and the state of one block."""
+    rows = _fleet(seed, 3_000, agents)
+    whole, parted = Certainty(EAGER, THRESHOLDS), Certainty(EAGER, THRESHOLDS)
+    assert _feed(parted, rows, sizes) == _feed(whole, rows, [3_000])
+    assert _state(parted) == _state(whole)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 1000), agents=st.sampled_from([1, 3, 40]), stop=st.integers(1, 1_500))
+def test_what_is_dropped_leaves_nothing(seed: int, agents: int, stop: int) -> None:
+    """Feeding a block, dropping it and feeding a part is feeding the part."""
+    rows = _fleet(seed, 3_000, agents)
+    head = rows.part(0, 1_500)
+    tail = rows.part(1_500, 3_000)
+    straight, detour = Certainty(EAGER, THRESHOLDS), Certainty(EAGER, THRESHOLDS)
+    for certainty in (straight, detour):
+        _feed(certainty, head, [1_500])
+    detour.feed(tail, int(tail.ts_us[0]))
+    detour.drop()
+    part = tail.part(0, stop)
+    for certainty in (straight, detour):
+        certainty.feed(part, int(tail.ts_us[0]))
+        certainty.keep()
+    assert _state(detour) == _state(straight)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 1000), at=st.integers(1, 2_999))
+def test_a_checkpoint_and_the_rest_is_the_whole(seed: int, at: int) -> None:
+    """State out, through bytes, and in again changes nothing that is found afterwards."""
+    rows = _fleet(seed, 3_000, 4)
+    whole = Certainty(EAGER, THRESHOLDS)
+    expected = _feed(whole, rows, [at, 3_000])
+    first = Certainty(EAGER, THRESHOLDS)
+    found = _feed(first, rows.part(0, at), [at])
+    second = Certainty(EAGER, THRESHOLDS).restored(decode_state(_state(first)))
+    rest = _feed(second, rows.part(at, 3_000), [3_000])
+    found += [(stream, one._replace(row=one.row + at)) for stream, one in rest]
+    assert found == expected
+    assert _state(second) == _state(whole)
+
+
+@given(st.lists(st.floats(0, 1e15), min_size=1, max_size=300), st.integers(0, 20))
+def test_an_octave_depends_on_the_value_alone(values: list[float], start: int) -> None:
+    """Not on how many are computed at once, and it grows with the value."""
+    together = octaves(np.array(values))
+    assert together[start:].tolist() == octaves(np.array(values)[start:].copy()).tolist()
+    assert (np.diff(octaves(np.sort(values))) >= 0).all()
+
+
+def test_the_fleet_itself_is_followed_by_its_rates() -> None:
+    """Many agents of few runs each fall together: the fleet's streams say so."""
+    certainty = Certainty(CertaintyPolicy(run_length=1e4), THRESHOLDS)
+    rows = _fleet(1, 40_000, 4_000)
+    said = {(stream.scope, stream.metric) for stream, _ in _feed(certainty, rows, [1024])}
+    assert (SYSTEM, WatchedMetric.SUCCESS_RATE) in said
+    assert (SYSTEM, WatchedMetric.ACCURACY) in said
