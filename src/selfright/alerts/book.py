@@ -138,7 +138,9 @@ class AlertBook:
             entry.finders.append(found.finder)
         entry.count += 1
         entry.last_us = now_us
-        entry.latest = found
+        if found.level.rank >= entry.level.rank:
+            # What is certain is not talked over by what is not.
+            entry.latest = found
         if found.level.rank > entry.level.rank:
             entry.level = found.level
             return self._step(entry, AlertEvent.ESCALATED, now_us)

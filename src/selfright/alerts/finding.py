@@ -28,6 +28,7 @@ _RAISES: Final[Mapping[Kind, AlertLevel | None]] = {
     Kind.ESCALATED: None,
     Kind.CERTAIN: AlertLevel.CRITICAL,
     Kind.CONFIRMED: AlertLevel.CRITICAL,
+    Kind.CONTAINED: AlertLevel.CRITICAL,
     Kind.RECOVERED: None,
 }
 

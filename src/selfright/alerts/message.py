@@ -89,6 +89,11 @@ def _certainly(detection: Detection) -> str:
             return f"{what} {since}{fell}: it has certainly fallen, and is {words.beyond} {limit}"
         case Kind.CONFIRMED:
             return f"{what} {since}{fell}: still {words.beyond} {limit}, fresh outcomes confirm it"
+        case Kind.CONTAINED:
+            return (
+                f"{what} {since}{fell}: contained, for hardly any tasks go there; its recovery is "
+                f"judged by the {inputs['probes']} outcomes since the alarm"
+            )
         case _:
             return f"{words.name} has certainly recovered"
 

@@ -47,7 +47,7 @@ class Kind(StrEnum):
     The first pair is the windowed mean's, the second the Beta rule's; the others are said with
     certainty: a drop from what the agent was, within its threshold or not yet known to be
     beyond it; that a drift is more than that; that a drop is beyond the threshold; that it
-    lasts; that it is over.
+    lasts; that hardly any outcomes come to tell whether it does; that it is over.
     """
 
     BEYOND = "beyond"
@@ -58,6 +58,7 @@ class Kind(StrEnum):
     ESCALATED = "escalated"
     CERTAIN = "certain"
     CONFIRMED = "confirmed"
+    CONTAINED = "contained"
     RECOVERED = "recovered"
 
 

@@ -17,6 +17,8 @@ from collections import OrderedDict
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from selfright.detect.certainty.budget import HOUR_US
+from selfright.detect.certainty.said import detections_of
 from selfright.detect.detection import Kind, WatchedMetric
 from selfright.events.absent import Absent, without_deleted
 from selfright.events.intern import Interner
@@ -80,6 +82,7 @@ class Fold:
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
         self.applied = 0
         self.automatic = False
+        self._looked_hour = -1
         self._moment = Moment()
 
     @property
@@ -117,6 +120,7 @@ class Fold:
             high = self.trials.boundary(commit, low, high)
             reached = self._take_rows(commit, low, high, moment)
         self.trials.expire(moment)
+        self._contain(moment)
         moment.tell(self.rooms.book.tick(moment.now_us))
         self.applied = reached
         return moment.effects, reached
@@ -182,6 +186,18 @@ class Fold:
             return None
         asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
         return asked if isinstance(asked, Request) else None
+
+    def _contain(self, moment: Moment) -> None:
+        """Once an hour look for drops that hardly any outcomes come of."""
+        hour = moment.now_us // HOUR_US
+        if hour == self._looked_hour:
+            return
+        self._looked_hour = hour
+        for stream, found in self.rooms.certainty.contained(moment.now_us):
+            for detection in detections_of(stream, found, self.rooms.watch.policy):
+                if self.policy.alerts:
+                    name = self._name(detection.scope)
+                    moment.tell(self.rooms.book.observe(detection, name, moment.now_us))
 
     def _measure(self, part: Commit, runs: Codes, outcomes: Codes) -> None:
         metrics, codes = self.rooms.metrics, self.agents.codes
@@ -275,6 +291,7 @@ class Fold:
             "applied": self.applied,
             "now_us": self.now_us,
             "automatic": self.automatic,
+            "looked_hour": self._looked_hour,
             "agents": list(self.agents.names),
             "agent_types": self.agent_types,
             "agent_versions": self.agent_versions,
@@ -316,10 +333,11 @@ class Fold:
         moment = Moment(state["now_us"], state["applied"])
         types, versions = dict(state["agent_types"]), dict(state["agent_versions"])
         decided = [decode_act(data) for data in state["decisions"]]
-        automatic = state["automatic"]
+        automatic, looked_hour = state["automatic"], state["looked_hour"]
         # Nothing below can fail.
         self.rooms, self.trials, self._moment = rooms, trials, moment
         self.applied, self.automatic = moment.offset, automatic
+        self._looked_hour = looked_hour
         self.agent_types, self.agent_versions = types, versions
         self.decisions = OrderedDict(
             (act.act_id, act) for act in decided if isinstance(act, Decision)

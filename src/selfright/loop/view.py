@@ -9,6 +9,7 @@ from selfright.alerts.health import health
 from selfright.alerts.report import build_report
 from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.timestamp import iso
+from selfright.loop.explain import explained
 from selfright.loop.frames import runs_frame
 from selfright.loop.retraining import RetrainResult
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
@@ -91,7 +92,18 @@ class FleetView:
             found = fold.rooms.book.get(alert_id)
             if found is None:
                 raise UnknownNameError("alert", alert_id)
-            return {"alert": found.to_dict(), "why": fold.rooms.book.explain(alert_id)}
+            why = fold.rooms.book.explain(alert_id) or {}
+        certain = next(
+            (
+                why[at]
+                for at in ("latest", "opened_by")
+                if "run_length" in why[at].get("inputs", {})
+            ),
+            None,
+        )
+        if certain is not None:
+            why["certainty"] = explained(self._circle.log, found.agent_name, certain)
+        return {"alert": found.to_dict(), "why": why}
 
     def trends(self) -> dict[str, dict[str, Any]]:
         """Return the fleet's trends by metric."""

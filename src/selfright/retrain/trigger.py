@@ -171,8 +171,11 @@ class Trigger:
             return None
         self._now_us = now_us = max(now_us, self._now_us)
         held: list[tuple[int, Reason]] = []
-        # Who is certain asks at any outcome: an agent that is avoided has few of its own.
-        for who in dict.fromkeys((scope, *sorted(self.urgent), SYSTEM)):
+        asking: tuple[int, ...] = (scope, SYSTEM)
+        if self.urgent and self.in_flight is None and self._pace.held(now_us) is None:
+            # Who is certain asks at any outcome: an agent that is avoided has few of its own.
+            asking = tuple(dict.fromkeys((scope, *sorted(self.urgent), SYSTEM)))
+        for who in asking:
             if self._is_about(who) or not self._asks(evidence, who):
                 continue
             why = self._held(evidence, who, now_us)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfright.detect.certainty.bets import MARKING, NO_GRADE, Bets, Grade, values
-from selfright.detect.certainty.lane import BETS, FIFTY, MOST, START, TEN, Lane, Mark
+from selfright.detect.certainty.lane import BETS, FIFTY, MOST, START, TEN, Lane, Mark, Place
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -49,8 +49,8 @@ class Keeper(Protocol):
         """Take an outcome of a watched stream; ``here`` is the place behind it."""
         ...
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
-        """Take an alarm; ``changed`` holds the change point of each reference."""
+    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
+        """Take an alarm; ``lane`` is the stream at that outcome, whose change points it has."""
         ...
 
     def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
@@ -117,16 +117,15 @@ class Columns:
         self.evidence[:, :, column] = lane.evidence
         self.marks[:, :, column] = lane.marks
         for r, places in enumerate(lane.places):
-            for i, mark in enumerate(places):
-                self.mark_n[r, i, column], self.mark_total[r, i, column] = mark.n, mark.total
-                self.mark_offset[r, i, column] = mark.offset
-                self.mark_ts[r, i, column] = mark.ts_us
+            n, total, offset, ts_us = zip(*places, strict=True)
+            self.mark_n[r, :, column], self.mark_total[r, :, column] = n, total
+            self.mark_offset[r, :, column], self.mark_ts[r, :, column] = offset, ts_us
 
-    def places(self, column: int) -> list[list[Mark]]:
+    def places(self, column: int) -> list[list[Place]]:
         """Return where the running totals of one stream began, by reference and bet."""
         parts = (self.mark_n, self.mark_total, self.mark_offset, self.mark_ts)
         by_reference = zip(*(part[:, :, column].tolist() for part in parts), strict=True)
-        return [[Mark(*mark) for mark in zip(*marks, strict=True)] for marks in by_reference]
+        return [list(zip(*marks, strict=True)) for marks in by_reference]
 
 
 COLUMNS: Final = Columns.__slots__
@@ -293,7 +292,8 @@ class Bank:
                 alarmed = int(alarms[:, column] @ (1 << np.arange(self._references)))
                 if alarmed:
                     lane = part.lane(column, self._bets, self._grades)
-                    keeper.alarm(slot, row, alarmed, here, lane.alarmed(alarmed))
+                    keeper.alarm(slot, row, alarmed, here, lane)
+                    lane.forget(alarmed)
                     part.evidence[:, :, column] = lane.evidence
                 watched[column] = slot in keeper.watched()
                 if here.n % FIFTY == 0:
@@ -329,7 +329,8 @@ class Bank:
                 if watched:
                     keeper.outcome(slot, row, x, here)
                 if alarms:
-                    keeper.alarm(slot, row, alarms, here, lane.alarmed(alarms))
+                    keeper.alarm(slot, row, alarms, here, lane)
+                    lane.forget(alarms)
                 watched = slot in keeper.watched()
             if lane.n % FIFTY == 0:
                 grades = keeper.fifty(slot, lane.tens)

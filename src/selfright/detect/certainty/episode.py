@@ -21,6 +21,7 @@ from selfright.detect.detection import Kind
 SETTLE: Final = 50
 ENOUGH: Final = 20  # outcomes below which a mean is not read
 _LASTS: Final = 20.0
+_PATIENCE_US: Final = 24 * 3_600_000_000
 # A recovery that was none costs another alarm and no more.
 _OVER: Final = 1e4
 
@@ -57,8 +58,10 @@ class Episode:
         "against",
         "alarms",
         "at",
+        "began",
         "beyond",
         "changed",
+        "contained",
         "lasts",
         "reference",
         "said",
@@ -73,6 +76,8 @@ class Episode:
         self.at, self.changed = at, changed
         self.alarms = 1
         self.said: Kind | None = None  # what was said of it last
+        self.began: tuple[int, int] | None = None  # see ``Found``
+        self.contained = False
         self.beyond = self.lasts = False
         self._values = values(against, RATE_BETS)
         self._lasting = [1.0] * BETS
@@ -106,6 +111,18 @@ class Episode:
         self.beyond = True
         return Finds.BEYOND
 
+    def contain(self, here: Mark, now_us: int) -> bool:
+        """Say, once, that too few outcomes come to tell whether the drop lasts.
+
+        A fleet that avoids the agent has done what was to be done: nothing costly follows, and
+        its recovery is judged by the probes that it still gets.
+        """
+        few = here.n - self.at.n < SETTLE and now_us - self.at.ts_us >= _PATIENCE_US
+        if not few or not self.beyond or self.lasts or self.contained:
+            return False
+        self.contained = True
+        return True
+
     def since(self, here: Mark) -> tuple[int, float]:
         """Return number and mean of the outcomes since the change point."""
         n = here.n - self.changed.n
@@ -126,6 +143,8 @@ class Episode:
             "changed": list(self.changed),
             "alarms": self.alarms,
             "said": self.said,
+            "began": None if self.began is None else list(self.began),
+            "contained": self.contained,
             "beyond": self.beyond,
             "lasts": self.lasts,
             "lasting": list(self._lasting),
@@ -143,6 +162,8 @@ class Episode:
             state["reference"], (first, second), state["threshold"], Mark(*state["at"]),
             Mark(*state["changed"]),
         )  # fmt: skip
+        episode.began = None if state["began"] is None else tuple(state["began"])
+        episode.contained = state["contained"]
         episode.said = None if state["said"] is None else Kind(state["said"])
         episode.alarms, episode.beyond = state["alarms"], state["beyond"]
         episode.lasts, episode._reached = state["lasts"], state["reached"]
@@ -163,7 +184,7 @@ class Episode:
 
     def _goes_on(self, x: float, here: Mark) -> bool:
         """Say whether the drop outlasted the time given to it to pass by itself."""
-        if self.threshold is None:
+        if self.threshold is None or self.contained:
             return False
         if here.n <= self.at.n + SETTLE:
             if here.n == self.at.n + SETTLE:

@@ -165,6 +165,10 @@ class Certainty:
             self._gathered = self._before
         self._before, self._updates = None, 0
 
+    def contained(self, now_us: int) -> list[tuple[Stream, Found]]:
+        """Return, once each, the drops that are contained because hardly any outcomes come."""
+        return [(self._rate_streams[one.slot], one) for one in self._rates.contained(now_us)]
+
     # ---- what is told ----------------------------------------------------------------
 
     def accept(self, scope: int) -> None:

@@ -33,6 +33,8 @@ class Found(NamedTuple):
         Between how many outcomes before ``here`` the drop probably began, most first.
     level
         A at that outcome: updates between false alarms, on average.
+    probes
+        Outcomes since the alarm.
     said
         What was said of the episode before; None: nothing yet.
     """
@@ -50,6 +52,7 @@ class Found(NamedTuple):
     before_n: int
     began: tuple[int, int] | None
     level: float
+    probes: int
     said: Kind | None
 
     @property

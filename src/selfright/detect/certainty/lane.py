@@ -37,6 +37,7 @@ class Mark(NamedTuple):
     ts_us: int
 
 
+Place = tuple[int, float, int, int]  # what a ``Mark`` is made of
 START: Final = Mark(0, 0.0, -1, 0)
 
 
@@ -62,7 +63,7 @@ class Lane:
     >>> outcomes = enumerate([1.0] * 90 + [0.0] * 10)
     >>> next(i for i, x in outcomes if lane.update(x, 1e4, offset=i, ts_us=0))
     96
-    >>> lane.alarmed(1)[0].n
+    >>> lane.changed(0).n
     90
     """
 
@@ -76,18 +77,23 @@ class Lane:
         self.values: list[Values] = [NO_VALUES] * references
         self.evidence: list[list[float]] = [[0.0] * BETS for _ in range(references)]
         self.marks = [[1.0] * len(self.marking) for _ in range(references)]
-        self.places = [[START] * len(self.marking) for _ in range(references)]
+        # As plain tuples: while nothing changes one is made at nearly every outcome.
+        self.places: list[list[Place]] = [[START] * len(self.marking) for _ in range(references)]
 
     def use(self, reference: int, worth: Values) -> None:
         """Hold the outcomes from now on against other values; the evidence so far stays."""
         self.values[reference] = worth
 
     def update(self, x: float, level: float, offset: int, ts_us: int) -> int:
-        """Take an outcome into account; return 2^r summed over the references r that alarm."""
+        """Take an outcome into account; return 2^r summed over the references r that alarm.
+
+        Whoever hears an alarm reads what he needs and has it ``forget``.
+        """
         self.tens[self.n // TEN % len(self.tens)] += x
         self.n += 1
         self.total += x
         alarms, enough = 0, BETS * level
+        small, middling, large = self.marking
         for r, (at_zero, slope, at_one) in enumerate(self.values):
             if x == 1.0:
                 worth = at_one
@@ -95,6 +101,7 @@ class Lane:
                 worth = at_zero
             else:
                 worth = tuple([zero + up * x for zero, up in zip(at_zero, slope, strict=True)])
+            # Unrolled: this is the whole cost of a busy agent.
             a, b, c, d, e, f, g, h = self.evidence[r]
             p, q, s, t, u, v, w, z = worth
             a = (a + 1.0) * p
@@ -105,29 +112,34 @@ class Lane:
             f = (f + 1.0) * v
             g = (g + 1.0) * w
             h = (h + 1.0) * z
-            marks = self.marks[r]
-            for i, k in enumerate(self.marking):
-                mark = marks[i]
-                mark = min((mark if mark > 1.0 else 1.0) * worth[k], MOST)  # noqa: FURB136
-                marks[i] = mark
-                if mark <= 1.0:
-                    self.places[r][i] = Mark(self.n, self.total, offset, ts_us)
+            self.evidence[r] = [a, b, c, d, e, f, g, h]
             if a + b + c + d + e + f + g + h >= enough:
                 alarms |= 1 << r
-            self.evidence[r] = [a, b, c, d, e, f, g, h]
+            i, j, k = self.marks[r]
+            i = (max(1.0, i)) * worth[small]
+            j = (max(1.0, j)) * worth[middling]
+            k = (max(1.0, k)) * worth[large]
+            if i <= 1.0 or j <= 1.0 or k <= 1.0:
+                here = (self.n, self.total, offset, ts_us)
+                places = self.places[r]
+                if i <= 1.0:
+                    places[0] = here
+                if j <= 1.0:
+                    places[1] = here
+                if k <= 1.0:
+                    places[2] = here
+            if i > MOST or j > MOST or k > MOST:
+                i, j, k = (mark if mark < MOST else MOST for mark in (i, j, k))  # noqa: FURB136
+            self.marks[r] = [i, j, k]
         return alarms
 
-    def alarmed(self, alarms: int) -> list[Mark]:
-        """Return the change point by reference; forget the evidence of those that alarmed."""
-        changed = [
-            self.changed(r, [evidence[k] for k in self.marking])
-            for r, evidence in enumerate(self.evidence)
-        ]
+    def changed(self, reference: int) -> Mark:
+        """Return the change point: that of the marking bet with the most evidence."""
+        evidence = [self.evidence[reference][k] for k in self.marking]
+        return Mark(*self.places[reference][evidence.index(max(evidence))])
+
+    def forget(self, alarms: int) -> None:
+        """Begin anew after an alarm: the evidence of the references that alarmed is 0."""
         for r in range(len(self.evidence)):
             if alarms >> r & 1:
                 self.evidence[r] = [0.0] * BETS
-        return changed
-
-    def changed(self, reference: int, evidence: list[float]) -> Mark:
-        """Return the change point, given the evidence of the marking bets."""
-        return self.places[reference][evidence.index(max(evidence))]

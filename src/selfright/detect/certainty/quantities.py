@@ -17,7 +17,7 @@ from selfright.detect.certainty.bets import (
 )
 from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
-from selfright.detect.certainty.lane import Mark
+from selfright.detect.certainty.lane import Lane, Mark
 from selfright.detect.certainty.rank import RankPart, RankReferences, octaves
 from selfright.detect.detection import Kind
 
@@ -113,15 +113,15 @@ class Quantities:
             self._say(row, slot, Kind.RECOVERED, here, episode)
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
+    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
         """Open an episode, or hear that it goes on."""
         del alarms
         self.references.tainted[slot // SIDES] = True
         if slot in self.episodes:
-            self._changing(slot).alarm(0, here, changed[0])
+            self._changing(slot).alarm(0, here, lane.changed(0))
             return
         self._undo.setdefault(slot, None)
-        self.episodes[slot] = Episode(0, self._now[slot], None, here, changed[0])
+        self.episodes[slot] = Episode(0, self._now[slot], None, here, lane.changed(0))
         self._say(row, slot, Kind.DRIFT, here, self.episodes[slot])
 
     def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
@@ -216,7 +216,8 @@ class Quantities:
         self.found.append(
             Found(
                 row, slot, kind, here, episode.changed, episode.alarms, 0, bound, 1.0,
-                self.references.median(slot // SIDES), 0, None, self._level, episode.said,
+                self.references.median(slot // SIDES), 0, None, self._level,
+                here.n - episode.at.n, episode.said,
             )
         )  # fmt: skip
         episode.said = kind

@@ -19,7 +19,7 @@ from selfright.detect.certainty.bets import (
 from selfright.detect.certainty.change_point import interval
 from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
-from selfright.detect.certainty.lane import Mark
+from selfright.detect.certainty.lane import FIFTY, TEN, Lane, Mark
 from selfright.detect.certainty.reference import ANCHORED, Levels, RateReference, Snapshot
 from selfright.detect.detection import Kind
 
@@ -108,6 +108,16 @@ class Rates:
         if slot in self.episodes:
             self.episodes[slot].threshold = threshold
 
+    def contained(self, now_us: int) -> list[Found]:
+        """Return the drops of which too few outcomes came within a day to follow them up."""
+        self.found = []
+        for slot, episode in sorted(self.episodes.items()):
+            lane = self.bank.lane(slot)
+            here = Mark(lane.n, lane.total, episode.at.offset, now_us)
+            if episode.contain(here, now_us):
+                self._say(0, slot, Kind.CONTAINED, here, episode)
+        return self.found
+
     # ---- as keeper of the bank -------------------------------------------------------
 
     def watched(self) -> Collection[int]:
@@ -124,7 +134,7 @@ class Rates:
         if finds is Finds.OVER:
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
+    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
         """Open an episode, or hear that it goes on."""
         raised = [r for r in range(len(REFERENCES)) if alarms >> r & 1]
         if slot not in self.episodes:
@@ -135,8 +145,9 @@ class Rates:
                 self._undo_taint.append((slot, False))
                 self._tainted.add(slot)
             self.episodes[slot] = Episode(
-                first, self._now[slot][first], self._thresholds[slot], here, changed[first]
+                first, self._now[slot][first], self._thresholds[slot], here, lane.changed(first)
             )
+            self.episodes[slot].began = self._began(slot, lane)
             finds = self.episodes[slot].judge(here)
             if finds is None:
                 self._say(row, slot, Kind.DRIFT, here, self.episodes[slot])
@@ -144,7 +155,7 @@ class Rates:
             episode = self._changing(slot)
             finds = None
             for r in raised:
-                finds = finds or episode.alarm(r, here, changed[r])
+                finds = finds or episode.alarm(r, here, lane.changed(r))
         if finds is not None:
             self._say(row, slot, _KINDS[finds], here, self.episodes[slot])
 
@@ -226,20 +237,27 @@ class Rates:
         ]
         return [grade(level, temper) for level in (*held, self._thresholds[slot])]
 
+    def _began(self, slot: int, lane: Lane) -> tuple[int, int] | None:
+        reference = self._references[slot]
+        before = reference.mean
+        if not 0.0 < before < 1.0:
+            return None
+        rest = lane.n % TEN  # outcomes since the last full ten
+        full = lane.tens[: lane.n % FIFTY // TEN]
+        most, least = interval([*reference.latest(_LOOKED_BACK), *full], before)
+        return most + rest, least + rest if least else 0
+
     def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
         reference = self._references[slot]
         before, before_n = (reference.mean, reference.known) if reference.known else (None, 0)
         if REFERENCES[episode.reference] == "anchor":
             before, before_n = reference.anchor_mean, ANCHORED
         bound, temper = episode.against
-        began = None
-        if episode.said is None and before is not None and 0.0 < before < 1.0:
-            began = interval(reference.latest(_LOOKED_BACK), before)
         self.found.append(
             Found(
                 row, slot, kind, here, episode.changed, episode.alarms, episode.reference,
-                bound / REFERENCE_GRID, temper / TEMPER_GRID, before, before_n, began, self._level,
-                episode.said,
+                bound / REFERENCE_GRID, temper / TEMPER_GRID, before, before_n,
+                episode.began, self._level, here.n - episode.at.n, episode.said,
             )
         )  # fmt: skip
         episode.said = kind

@@ -57,6 +57,7 @@ def _of_rate(stream: Stream, found: Found, kind: Kind, rule: str, policy: WatchP
         "before": None if found.before is None else _turned(metric, found.before),
         "before_n": found.before_n * at_once,
         "temper": found.temper,
+        "probes": found.probes,
         **_place(found, at_once),
     }
     return Detection(
