@@ -81,6 +81,8 @@ def _certainly(detection: Detection) -> str:
     words, inputs = _WORDS[detection.metric], detection.inputs
     what, before = _value(detection, words, None), inputs["before"]
     fell = "" if before is None else f", {words.form.format(before)} before it"
+    if "version" in inputs:
+        fell += f" (version {inputs['version']} since then, {inputs['version_before']} before)"
     limit = words.form.format(detection.threshold)
     match detection.kind:
         case Kind.DRIFT | Kind.ESCALATED:

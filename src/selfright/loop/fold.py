@@ -37,6 +37,7 @@ from selfright.learn.feed import Feed
 from selfright.loop.evidence import judge, judged
 from selfright.loop.rooms import Moment, Rooms
 from selfright.loop.trials import Trials
+from selfright.loop.versions import Versions
 from selfright.retrain.trigger import Request
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Fold:
         self.trials = Trials(rooms, policy, models)
         self.agent_types: dict[str, str] = {}
         self.agent_versions: dict[str, str] = {}
+        self.versions = Versions()
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
         self.applied = 0
         self.automatic = False
@@ -133,6 +135,7 @@ class Fold:
         returning = absent.returning(part)
         runs = self.agents.codes(part.runs.agent_name)
         outcomes = self.agents.codes(part.outcomes.agent_name)
+        self.versions.note(part.runs)
         asked = self._judge(part, runs, outcomes, self._quiet(returning), moment)
         reached = high if asked is None else moment.offset + 1
         if reached < high:
@@ -174,8 +177,9 @@ class Fold:
     def _hear(self, row: Row, moment: Moment) -> Request | None:
         """Take what the detectors said of a row; return a request if it starts a retraining."""
         watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
-        for detection in row.detections:
-            name = self._name(detection.scope)
+        for said in row.detections:
+            name = self._name(said.scope)
+            detection = self.versions.marked(said, name)
             trigger.observe(detection, name)
             if self.policy.alerts:
                 measured = self._measured(detection)
@@ -276,6 +280,7 @@ class Fold:
             rooms.metrics.evict(code)
             self.agent_types.pop(name, None)
             self.agent_versions.pop(name, None)
+            self.versions.forget(name)
             self.trials.forget(name)
         else:
             rooms.absent.retire(name, act.ts_us)
@@ -295,6 +300,7 @@ class Fold:
             "agents": list(self.agents.names),
             "agent_types": self.agent_types,
             "agent_versions": self.agent_versions,
+            "versions": self.versions.to_state(),
             "decisions": [encode_act(act) for act in self.decisions.values()],
             "metrics": rooms.metrics.to_state(),
             "watch": rooms.watch.to_state(),
@@ -332,6 +338,7 @@ class Fold:
         trials.restore(state["trials"])
         moment = Moment(state["now_us"], state["applied"])
         types, versions = dict(state["agent_types"]), dict(state["agent_versions"])
+        changes = Versions.from_state(state["versions"])
         decided = [decode_act(data) for data in state["decisions"]]
         automatic, looked_hour = state["automatic"], state["looked_hour"]
         # Nothing below can fail.
@@ -339,6 +346,7 @@ class Fold:
         self.applied, self.automatic = moment.offset, automatic
         self._looked_hour = looked_hour
         self.agent_types, self.agent_versions = types, versions
+        self.versions = changes
         self.decisions = OrderedDict(
             (act.act_id, act) for act in decided if isinstance(act, Decision)
         )

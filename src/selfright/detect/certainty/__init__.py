@@ -10,8 +10,10 @@
 ``episode``       what follows an alarm, until it is over
 ``rates``         all that for success, freedom from errors and accuracy
 ``quantities``    all that for latency, cost, tokens and memory
+``season``        the hour of the week, as far as the fleet shows that it matters
 ``budget``        how much evidence makes an alarm
 ``found``         what is found, before it is put into words
+``said``          the same in a user's units
 ``fleet``         every stream of every agent, behind one call
 
 What is guaranteed: among N updates of a detector whose outcomes keep their reference there are

@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from selfright.detect.certainty.bank import NARROW, Block, Floats, Ints
-from selfright.detect.certainty.budget import Budget
+from selfright.detect.certainty.budget import HOUR_US, Budget
 from selfright.detect.certainty.found import Found
 from selfright.detect.certainty.quantities import SIDES, Quantities
 from selfright.detect.certainty.rates import REFERENCES, Rates
+from selfright.detect.certainty.season import Season
 from selfright.detect.detection import SYSTEM, WatchedMetric
 from selfright.errors import ConfigError
 
@@ -122,6 +123,9 @@ class Certainty:
         self.policy = policy
         self.budget = Budget(policy.false_alarms_per_week, policy.run_length)
         self._thresholds = {metric: thresholds[metric] for metric in RATES if metric in thresholds}
+        # Kinds: the rates, then the high and the low side of each quantity.
+        self.season = Season(len(RATES) + SIDES * len(QUANTITIES))
+        self._seen: list[tuple[int, int, float]] = []  # what a block adds to the season
         self._rates = Rates(min_drop=policy.min_drop, tempering=policy.tempering, narrow=narrow)
         self._quantities = Quantities(narrow=narrow)
         self._rate_streams: list[Stream] = []
@@ -144,8 +148,10 @@ class Certainty:
         if not len(rows.agent):
             return []
         self.budget.begin(now_us)
+        self.season.begin(now_us // HOUR_US)
         self._admit(rows)
         self._before, self._updates = dict(self._gathered), 0
+        self._seen.clear()
         found = [(self._rate_streams[one.slot], one) for one in self._feed_rates(rows)]
         found += [(self._side(one.slot), one) for one in self._feed_quantities(rows)]
         return sorted(found, key=lambda pair: (pair[1].row, pair[0], pair[1].kind))
@@ -155,6 +161,9 @@ class Certainty:
         self._rates.keep()
         self._quantities.keep()
         self.budget.count(self._updates)
+        for kind, n, total in self._seen:
+            self.season.note(kind, n, total)
+        self._seen.clear()
         self._before, self._updates = None, 0
 
     def drop(self) -> None:
@@ -164,6 +173,7 @@ class Certainty:
         if self._before is not None:
             self._gathered = self._before
         self._before, self._updates = None, 0
+        self._seen.clear()
 
     def contained(self, now_us: int) -> list[tuple[Stream, Found]]:
         """Return, once each, the drops that are contained because hardly any outcomes come."""
@@ -205,6 +215,7 @@ class Certainty:
         """Return the exact state as arrays and plain values."""
         return {
             "budget": self.budget.to_state(),
+            "season": self.season.to_state(),
             "gathered": [[metric, n, total] for metric, (n, total) in self._gathered.items()],
             "rates": self._rates.to_state(),
             "quantities": self._quantities.to_state(),
@@ -226,6 +237,7 @@ class Certainty:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.budget.restore(state["budget"])
+        self.season.restore(state["season"])
         self._gathered = {
             WatchedMetric(metric): (n, total) for metric, n, total in state["gathered"]
         }
@@ -260,6 +272,8 @@ class Certainty:
             if not len(at):
                 continue
             x = 1.0 - column[at] if metric is WatchedMetric.ERROR_RATE else column[at]
+            self._seen.append((metric, len(at), float(x.sum())))
+            x = _credited(x, self.season.credit[metric])
             places.append(at)
             slots.append(self._table[metric][rows.agent[at]])
             values.append(x)
@@ -294,22 +308,32 @@ class Certainty:
     def _feed_quantities(self, rows: Rows) -> list[Found]:
         places: list[Ints] = []
         numbers: list[Ints] = []
-        for metric in QUANTITIES:
+        reported: list[int] = []
+        for kind, metric in enumerate(QUANTITIES):
             at = np.flatnonzero(rows.values[:, metric] >= 0)
             if len(at):
+                reported.append(kind)
                 places.append(at)
                 numbers.append(self._table[metric][rows.agent[at]])
                 self._updates += len(at) * (1 + (metric in BOTH_WAYS))
         if not places:
             return []
-        at = np.concatenate(places)
-        of = np.concatenate(numbers)
-        metrics = np.repeat(
-            [m for m in QUANTITIES if (rows.values[:, m] >= 0).any()], [len(p) for p in places]
-        )
+        at, of = np.concatenate(places), np.concatenate(numbers)
+        kinds = np.repeat(reported, [len(place) for place in places])
+        credit = self.season.credit[len(RATES) :].reshape(SIDES, -1)
         found = self._quantities.feed(
-            of, rows.values[at, metrics], rows.offset[at], rows.ts_us[at], self.budget.level
+            of,
+            rows.values[at, np.array(QUANTITIES)[kinds]],
+            kinds,
+            rows.offset[at],
+            rows.ts_us[at],
+            self.budget.level,
+            credit,
         )
+        sums = self._quantities.sums.transpose(0, 2, 1).reshape(-1, 2)
+        self._seen += [
+            (len(RATES) + kind, int(n), total) for kind, (n, total) in enumerate(sums.tolist()) if n
+        ]
         return [one._replace(row=int(at[one.row])) for one in found]
 
     def _side(self, slot: int) -> Stream:
@@ -351,6 +375,10 @@ class Certainty:
             self._baselines.append(Stream(scope, metric))
         self._of[scope, metric] = number
         return number
+
+
+def _credited(x: Floats, credit: float) -> Floats:
+    return x + credit * (1.0 - x) if credit else x
 
 
 def _pairs(streams: list[Stream]) -> Ints:

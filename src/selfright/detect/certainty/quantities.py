@@ -36,7 +36,9 @@ class Quantities:
         self.references = RankReferences()
         self.episodes: dict[int, Episode] = {}
         self.found: list[Found] = []
-        self._watched: list[tuple[bool, bool]] = []  # which sides of a baseline are followed
+        self._low: list[bool] = []  # whether the low side of a baseline is followed
+        self._credits = np.zeros((SIDES, 1))
+        self.sums = np.zeros((SIDES, 2, 1))
         self._now: list[Grade] = []
         self._level = 0.0
         self._rows: Ints = np.zeros(0, dtype=np.int64)
@@ -46,26 +48,36 @@ class Quantities:
 
     def add(self, *, low: bool) -> int:
         """Return the number of a new baseline; ``low``: values that fall are news, too."""
-        self._watched.append((True, low))
+        self._low.append(low)
         for _ in range(SIDES):
             self.bank.add([NO_GRADE])
             self._now.append(NO_GRADE)
         return self.references.add()
 
     def feed(
-        self, of: Ints, values: Floats, offset: Ints, ts_us: Ints, level: float
+        self,
+        of: Ints,
+        values: Floats,
+        kind: Ints,
+        offset: Ints,
+        ts_us: Ints,
+        level: float,
+        credits_: Floats,
     ) -> list[Found]:
         """Take values of baselines ``of`` into account; return what was found, unsorted.
 
-        The rows of ``Found`` are places in these columns.
+        The rows of ``Found`` are places in these columns. ``credits_`` holds the season's credit
+        by side and ``kind``; what the season learns is left in ``sums``: number and sum of the
+        ranks by side and kind.
         """
-        self.found, self._level = [], level
+        self.found, self._level, self._credits = [], level, credits_
+        self.sums = np.zeros((SIDES, 2, credits_.shape[1]))
         self._before = self.references.part(np.unique(of))
         octave = octaves(values)
         rows = np.arange(len(of))
         while len(rows):
             now, later = self._until_renewal(of, rows)
-            self._pass(of[now], octave[now], now, offset[now], ts_us[now])
+            self._pass(of[now], octave[now], now, kind[now], offset[now], ts_us[now])
             rows = later
         return self.found
 
@@ -136,7 +148,7 @@ class Quantities:
         return {
             "bank": self.bank.to_state(),
             "references": self.references.to_state(),
-            "low": np.array([low for _, low in self._watched], dtype=np.bool_),
+            "low": np.array(self._low, dtype=np.bool_),
             "episodes": [
                 [slot, episode.to_state()] for slot, episode in sorted(self.episodes.items())
             ],
@@ -146,7 +158,7 @@ class Quantities:
         """Take over what ``to_state`` returned."""
         self.bank.restore(state["bank"])
         self.references = RankReferences.from_state(state["references"])
-        self._watched = [(True, low) for low in state["low"].tolist()]
+        self._low = state["low"].tolist()
         self._now = [self.bank.grades(slot)[0] for slot in range(len(self.bank))]
         self.episodes = {slot: Episode.from_state(found) for slot, found in state["episodes"]}
 
@@ -170,7 +182,9 @@ class Quantities:
         now[order] = place[order] < room
         return rows[now], rows[~now]
 
-    def _pass(self, of: Ints, octave: Ints, rows: Ints, offset: Ints, ts_us: Ints) -> None:
+    def _pass(
+        self, of: Ints, octave: Ints, rows: Ints, kind: Ints, offset: Ints, ts_us: Ints
+    ) -> None:
         """Take rows of which none lies behind a renewal of its baseline."""
         references = self.references
         ready = references.ready(of)
@@ -180,13 +194,18 @@ class Quantities:
             rank: Floats = references.ranks[mine, bucket].astype(np.float64)
             self._rows = rows[ready]
             for side, x in ((0, 1.0 - rank), (1, rank)):
-                self._side(side, mine, x, offset[ready], ts_us[ready])
+                self._side(side, mine, x, kind[ready], offset[ready], ts_us[ready])
         references.collect(of, octave)
         for stream in references.due(of):
             self._renew(stream)
 
-    def _side(self, side: int, of: Ints, x: Floats, offset: Ints, ts_us: Ints) -> None:
-        followed = np.array([self._watched[stream][side] for stream in of.tolist()])
+    def _side(self, side: int, of: Ints, x: Floats, kind: Ints, offset: Ints, ts_us: Ints) -> None:
+        kinds = self.sums.shape[2]
+        self.sums[side, 0] += np.bincount(kind, minlength=kinds)
+        self.sums[side, 1] += np.bincount(kind, weights=x, minlength=kinds)
+        if self._credits[side].any():
+            x = x + self._credits[side][kind] * (1.0 - x)
+        followed = np.array(self._low)[of] if side else np.ones(len(of), dtype=np.bool_)
         if not followed.any():
             return
         already = len(self.found)
