@@ -15,6 +15,7 @@ from selfright.alerts.book import AlertBook
 from selfright.clock import SystemClock
 from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy
 from selfright.detect.detection import RETRAINING
+from selfright.detect.labels import Labels
 from selfright.detect.policy import BOUNDS, WatchPolicy
 from selfright.detect.watch import FleetWatch
 from selfright.errors import ConfigError
@@ -203,6 +204,7 @@ def _rooms(
         ),
         watch=FleetWatch(watch_policy(settings)),
         certainty=certainty(settings),
+        labels=Labels(),
         book=AlertBook(),
         trigger=Trigger(trigger_policy(settings)),
         feed=Feed(reward_policy(settings), recent=settings.learn.incremental_outcomes),

@@ -53,6 +53,8 @@ def detection_says(
     yet certain"
     """
     who = FLEET if agent_name is None else agent_name
+    if "says" in detection.inputs:
+        return f"{who}: {detection.inputs['says']}"
     if "run_length" in detection.inputs:
         return f"{who}: {_certainly(detection)}"
     words = _WORDS[detection.metric]

@@ -51,6 +51,34 @@ _STEPS: Final[Mapping[tuple[str, AlertLevel], str]] = {
         "Shorten {agent}'s prompt or context, or lower max_tokens; look for runs that repeat "
         "the same step."
     ),
+    ("feedback_disagreement", AlertLevel.WARNING): (
+        "Look at runs of {agent} about which the sources disagree and find out which is right; "
+        "until then judge {agent} by the one that checks against the world."
+    ),
+    ("label_delay_bias", AlertLevel.WARNING): (
+        "Read {agent}'s accuracy over a longer window, in which the late outcomes have come, or "
+        "have outcomes reported sooner."
+    ),
+    **dict.fromkeys(
+        (
+            ("accuracy_drift", AlertLevel.WARNING),
+            ("success_rate_drift", AlertLevel.WARNING),
+            ("error_rate_drift", AlertLevel.WARNING),
+        ),
+        "Look at what changed at {agent} at the change point: version, prompt, data, the tasks it "
+        "is given. If the new level is fine, accept it as normal; nothing is retrained within the "
+        "threshold.",
+    ),
+    **dict.fromkeys(
+        (
+            ("latency_drift", AlertLevel.WARNING),
+            ("cost_drift", AlertLevel.WARNING),
+            ("memory_drift", AlertLevel.WARNING),
+            ("token_usage_drift", AlertLevel.WARNING),
+        ),
+        "Compare {agent}'s runs before and after the change point: model, provider, prompt length, "
+        "turns, kinds of tasks. If the new level is fine, accept it as normal.",
+    ),
     ("retraining", AlertLevel.INFO): "Nothing to do; the gate's figures are in the details.",
     ("retraining", AlertLevel.WARNING): (
         "Nothing to do if the process was restarted on purpose; the trigger asks again if the "

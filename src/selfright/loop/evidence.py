@@ -14,7 +14,8 @@ from selfright.detect.certainty.budget import HOUR_US
 from selfright.detect.certainty.fleet import Rows
 from selfright.detect.certainty.said import detections_of
 from selfright.detect.detection import SYSTEM, WatchedMetric
-from selfright.events.batch import Q32
+from selfright.detect.labels import Label
+from selfright.events.batch import Q32, RUN_FIELD
 from selfright.events.status import DECIDED, ERRORS, RunStatus
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _IS_DECIDED: Final = np.array([status in DECIDED for status in RunStatus])
 _IS_ERROR: Final = np.array([status in ERRORS for status in RunStatus])
 _NOT_REPORTED: Final = -1.0
+_RUN_ID: Final = RUN_FIELD["run_id"]
+_RUN_TS: Final = RUN_FIELD["ts_us"]
 
 
 class Row:
@@ -137,6 +140,26 @@ def _hours(now_us: Ints) -> Iterator[tuple[int, int]]:
         return
     starts = np.flatnonzero(np.diff(now_us // HOUR_US, prepend=-1)).tolist()
     yield from zip(starts, [*starts[1:], len(now_us)], strict=True)
+
+
+def labels_of(commit: Commit, outcomes: Codes, quiet: Mapping[int, int]) -> Iterator[Label]:
+    """Yield the fresh outcomes of ``commit``; those of ``quiet`` agents are left out."""
+    batch = commit.outcomes
+    scores = (batch.score_q32 / Q32).tolist()
+    times, offsets, codes = batch.ts_us.tolist(), batch.seq.tolist(), outcomes.tolist()
+    for i in np.flatnonzero(batch.fresh).tolist():
+        if offsets[i] < quiet.get(codes[i], -1):
+            continue
+        run = batch.run[i]
+        yield Label(
+            agent=codes[i],
+            score=scores[i],
+            source=batch.feedback_source[i],
+            run_id=None if run is None else run[_RUN_ID],
+            delay_us=None if run is None else times[i] - run[_RUN_TS],
+            ts_us=times[i],
+            offset=offsets[i],
+        )
 
 
 def _judged_runs(commit: Commit) -> Ints:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from selfright.detect.certainty.budget import HOUR_US
 from selfright.detect.certainty.said import detections_of
 from selfright.detect.detection import Kind, WatchedMetric
+from selfright.detect.labels import Labels
 from selfright.events.absent import Absent, without_deleted
 from selfright.events.intern import Interner
 from selfright.events.record import (
@@ -34,7 +35,7 @@ from selfright.events.record import (
     encode_act,
 )
 from selfright.learn.feed import Feed
-from selfright.loop.evidence import judge, judged
+from selfright.loop.evidence import judge, judged, labels_of
 from selfright.loop.rooms import Moment, Rooms
 from selfright.loop.trials import Trials
 from selfright.loop.versions import Versions
@@ -136,11 +137,14 @@ class Fold:
         runs = self.agents.codes(part.runs.agent_name)
         outcomes = self.agents.codes(part.outcomes.agent_name)
         self.versions.note(part.runs)
-        asked = self._judge(part, runs, outcomes, self._quiet(returning), moment)
+        quiet = self._quiet(returning)
+        asked = self._judge(part, runs, outcomes, quiet, moment)
         reached = high if asked is None else moment.offset + 1
         if reached < high:
             part = part.between(low, reached)
             runs, outcomes = runs[: len(part.runs)], outcomes[: len(part.outcomes)]
+        if self.policy.alerts:
+            self._trust(part, outcomes, quiet, moment)
         self._measure(part, runs, outcomes)
         for name, offset in returning.items():
             if offset < reached:
@@ -190,6 +194,15 @@ class Fold:
             return None
         asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
         return asked if isinstance(asked, Request) else None
+
+    def _trust(
+        self, part: Commit, outcomes: Codes, quiet: Mapping[int, int], moment: Moment
+    ) -> None:
+        """Warn where the outcomes themselves cannot be trusted."""
+        for label in labels_of(part, outcomes, quiet):
+            for detection in self.rooms.labels.update(label):
+                name = self._name(detection.scope)
+                moment.tell(self.rooms.book.observe(detection, name, moment.now_us))
 
     def _contain(self, moment: Moment) -> None:
         """Once an hour look for drops that hardly any outcomes come of."""
@@ -274,6 +287,7 @@ class Fold:
         rooms, name = self.rooms, act.target
         rooms.watch.forget(code)
         rooms.certainty.forget(code)
+        rooms.labels.forget(code)
         rooms.trigger.forget(code)
         if act.verb == "delete":
             rooms.absent.delete(name, act.ts_us)
@@ -305,6 +319,7 @@ class Fold:
             "metrics": rooms.metrics.to_state(),
             "watch": rooms.watch.to_state(),
             "certainty": rooms.certainty.to_state(),
+            "labels": rooms.labels.to_state(),
             "book": rooms.book.to_state(),
             "trigger": rooms.trigger.to_state(),
             "feed": rooms.feed.to_state(),
@@ -329,6 +344,7 @@ class Fold:
             trigger=type(before.trigger).from_state(before.trigger.policy, state["trigger"]),
             feed=Feed.from_state(before.feed.policy, state["feed"]),
             certainty=before.certainty.restored(state["certainty"]),
+            labels=Labels.from_state(state["labels"]),
             slots=dict(before.slots),
             gate=before.gate,
             absent=Absent.from_state(state["absent"]),

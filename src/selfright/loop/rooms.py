@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from selfright.alerts.book import AlertBook, Transition
     from selfright.detect.certainty.fleet import Certainty
+    from selfright.detect.labels import Labels
     from selfright.detect.watch import FleetWatch
     from selfright.learn.feed import Feed
     from selfright.learn.model_type import ModelType
@@ -34,6 +35,7 @@ class Rooms:
     metrics: MetricsStore
     watch: FleetWatch
     certainty: Certainty
+    labels: Labels
     book: AlertBook
     trigger: Trigger
     feed: Feed
