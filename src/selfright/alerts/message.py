@@ -90,7 +90,7 @@ def _certainly(detection: Detection) -> str:
         case Kind.DRIFT | Kind.ESCALATED:
             return f"{what} {since}{fell}: certainly worse than the {limit} it kept"
         case Kind.CERTAIN:
-            return f"{what} {since}{fell}: it has certainly fallen, and is {words.beyond} {limit}"
+            return f"{what} {since}{fell}: it has certainly worsened, and is {words.beyond} {limit}"
         case Kind.CONFIRMED:
             return f"{what} {since}{fell}: still {words.beyond} {limit}, fresh outcomes confirm it"
         case Kind.CONTAINED:

@@ -11,6 +11,7 @@ from selfright.cli import show
 from selfright.cli.command import OK, UNHEALTHY, command
 from selfright.cli.fleet import reach
 from selfright.cli.session import Session
+from selfright.cli.why import lines_of
 from selfright.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -164,7 +165,10 @@ def alerts(
     if why is not None:
         with reach(session) as fleet:
             explained = fleet.explain(_full_id(fleet, why))
-        show.as_json(explained)
+        if session.as_json:
+            show.as_json(explained)
+        else:
+            show.console().print("\n".join(lines_of(explained)), markup=False, highlight=False)
         return
     with reach(session) as fleet:
         found = fleet.alerts(level=level, agent_name=agent_name, state=state, limit=limit)

@@ -8,40 +8,40 @@ from math import log
 # Log likelihoods that are closer than this to the best are not told apart: half the 95 %
 # quantile of chi-squared with two degrees of freedom, for place and size of the drop.
 _TOLD_APART = 3.0
-_TEN = 10
 
 
-def interval(tens: Sequence[float], before: float) -> tuple[int, int]:
+def interval(parts: Sequence[tuple[int, float]], before: float) -> tuple[int, int]:
     """Return between how many outcomes before now a drop began, most first.
 
     Parameters
     ----------
-    tens
-        Sums of ten outcomes each, oldest first, up to now.
+    parts
+        Number and sum of successive outcomes, oldest first, up to now.
     before
         The mean before the drop, strictly between 0 and 1.
 
     Notes
     -----
-    The profile likelihood of one drop from ``before`` to an unknown lower mean, place by place,
-    in steps of ten. As wide as the tens given where nothing is told apart.
+    The profile likelihood of one drop from ``before`` to an unknown lower mean, part by part. As
+    wide as the parts given where nothing is told apart.
 
     Examples
     --------
-    >>> interval([9, 9, 10, 9, 9, 5, 6, 5, 4], 0.9)
-    (50, 30)
+    >>> interval([(10, 9), (10, 9), (10, 10), (10, 9), (10, 5), (10, 6), (10, 5), (4, 2)], 0.9)
+    (54, 24)
     """
-    best, total, gains = 0.0, 0.0, list[float]()
-    for count, ten in enumerate(reversed(tens), 1):
-        total += ten
-        gain = _gain(total / (count * _TEN), before) * count * _TEN
-        gains.append(gain)
-        best = max(best, gain)
-    near = [count for count, gain in enumerate(gains, 1) if gain >= best - _TOLD_APART]
-    if not near:
-        return len(tens) * _TEN, 0
-    # It may lie anywhere within the tens at either end.
-    return (near[-1] + 1) * _TEN, (near[0] - 1) * _TEN
+    best, total, n = 0.0, 0.0, 0
+    gains: list[tuple[float, int]] = []
+    for count, part in reversed(parts):
+        n, total = n + count, total + part
+        if n:
+            gain = _gain(total / n, before) * n
+            gains.append((gain, n))
+            best = max(best, gain)
+    near = [i for i, (gain, _) in enumerate(gains) if gain >= best - _TOLD_APART]
+    # It may lie anywhere within the parts at either end.
+    most = gains[min(near[-1] + 1, len(gains) - 1)][1] if near else n
+    return most, gains[near[0] - 1][1] if near and near[0] else 0
 
 
 def _gain(mean: float, before: float) -> float:

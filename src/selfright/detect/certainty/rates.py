@@ -242,10 +242,9 @@ class Rates:
         before = reference.mean
         if not 0.0 < before < 1.0:
             return None
-        rest = lane.n % TEN  # outcomes since the last full ten
-        full = lane.tens[: lane.n % FIFTY // TEN]
-        most, least = interval([*reference.latest(_LOOKED_BACK), *full], before)
-        return most + rest, least + rest if least else 0
+        full, rest = divmod(lane.n % FIFTY, TEN)
+        parts = [(TEN, ten) for ten in (*reference.latest(_LOOKED_BACK), *lane.tens[:full])]
+        return interval([*parts, (rest, lane.tens[full] if rest else 0.0)], before)
 
     def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
         reference = self._references[slot]
