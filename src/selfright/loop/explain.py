@@ -144,7 +144,7 @@ def _evidence(
         round((1.0 - bound if turned else bound) * REFERENCE_GRID),
         round(inputs["temper"] * TEMPER_GRID),
     )
-    lane = Lane(1, RATE_BETS)
+    lane = Lane(1)
     lane.use(0, values(grade, RATE_BETS))
     course, weighed = [], []
     for row in rows:

@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 # With fewer streams in a round, a pass of numpy costs more than one stream after the other.
 NARROW: Final = 16
 _ROOM: Final = 64
-_MARKS: Final = 3
+_MARKS: Final = len(MARKING)
 
 
 class Block(NamedTuple):
@@ -102,7 +102,7 @@ class Columns:
 
     def lane(self, column: int, bets: Bets, grades: list[Grade]) -> Lane:
         """Return one stream in its scalar form."""
-        lane = Lane(len(self.grade), bets)
+        lane = Lane(len(self.grade))
         lane.n, lane.total = int(self.n[column]), float(self.total[column])
         lane.tens = self.tens[:, column].tolist()
         lane.values = [values(grades[g], bets) for g in self.grade[:, column].tolist()]
@@ -151,7 +151,11 @@ class Bank:
 
     def __init__(self, references: int, bets: Bets, narrow: int = NARROW) -> None:
         self._narrow = narrow
-        self._references, self._bets, self._marking = references, bets, list(MARKING[bets])
+        self._references, self._bets, self._marking = (
+            references,
+            bets,
+            slice(MARKING[0], MARKING[-1] + 1),
+        )
         self._streams = 0
         self._kept = Columns(references, _ROOM)
         self._grades: list[Grade] = [NO_GRADE]

@@ -1,6 +1,6 @@
 """The mixture Shiryaev-Roberts e-detector of one stream of outcomes, one outcome at a time.
 
-Each reference has eight bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their mean
+Each reference has four bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their mean
 reaching the level A is the alarm, which sets M to 0. While the mean of the outcomes stays at or
 above the reference, the expected number of alarms among any N outcomes is at most N / A,
 whatever the dependence between outcomes or between agents. M stays near A at most, so plain
@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from selfright.detect.certainty.bets import MARKING, NO_VALUES, RATE_BETS, Bets, Values
+from selfright.detect.certainty.bets import MARKING, NO_VALUES, Values
 
-BETS: Final = 8
+BETS: Final = 4
 TEN: Final = 10
 FIFTY: Final = 50
 # A running total need not grow any further: it would take 1,000 outcomes to come back.
@@ -48,16 +48,14 @@ class Lane:
     ----------
     references
         How many references there are. A reference without values collects no evidence.
-    bets
-        The drops that are bet on.
 
     Notes
     -----
-    0.8 us an outcome and reference.
+    0.6 us an outcome and reference.
 
     Examples
     --------
-    >>> from selfright.detect.certainty.bets import grade, values
+    >>> from selfright.detect.certainty.bets import RATE_BETS, grade, values
     >>> lane = Lane(1)
     >>> lane.use(0, values(grade(0.9, 1.0), RATE_BETS))
     >>> outcomes = enumerate([1.0] * 90 + [0.0] * 10)
@@ -67,18 +65,17 @@ class Lane:
     90
     """
 
-    __slots__ = ("evidence", "marking", "marks", "n", "places", "tens", "total", "values")
+    __slots__ = ("evidence", "marks", "n", "places", "tens", "total", "values")
 
-    def __init__(self, references: int, bets: Bets = RATE_BETS) -> None:
-        self.marking = MARKING[bets]
+    def __init__(self, references: int) -> None:
         self.n = 0
         self.total = 0.0
         self.tens = [0.0] * (FIFTY // TEN)  # sums of ten since the last full fifty
         self.values: list[Values] = [NO_VALUES] * references
         self.evidence: list[list[float]] = [[0.0] * BETS for _ in range(references)]
-        self.marks = [[1.0] * len(self.marking) for _ in range(references)]
+        self.marks = [[1.0] * len(MARKING) for _ in range(references)]
         # As plain tuples: while nothing changes one is made at nearly every outcome.
-        self.places: list[list[Place]] = [[START] * len(self.marking) for _ in range(references)]
+        self.places: list[list[Place]] = [[START] * len(MARKING) for _ in range(references)]
 
     def use(self, reference: int, worth: Values) -> None:
         """Hold the outcomes from now on against other values; the evidence so far stays."""
@@ -93,7 +90,6 @@ class Lane:
         self.n += 1
         self.total += x
         alarms, enough = 0, BETS * level
-        small, middling, large = self.marking
         for r, (at_zero, slope, at_one) in enumerate(self.values):
             if x == 1.0:
                 worth = at_one
@@ -102,23 +98,19 @@ class Lane:
             else:
                 worth = tuple([zero + up * x for zero, up in zip(at_zero, slope, strict=True)])
             # Unrolled: this is the whole cost of a busy agent.
-            a, b, c, d, e, f, g, h = self.evidence[r]
-            p, q, s, t, u, v, w, z = worth
+            a, b, c, d = self.evidence[r]
+            p, q, s, t = worth
             a = (a + 1.0) * p
             b = (b + 1.0) * q
             c = (c + 1.0) * s
             d = (d + 1.0) * t
-            e = (e + 1.0) * u
-            f = (f + 1.0) * v
-            g = (g + 1.0) * w
-            h = (h + 1.0) * z
-            self.evidence[r] = [a, b, c, d, e, f, g, h]
-            if a + b + c + d + e + f + g + h >= enough:
+            self.evidence[r] = [a, b, c, d]
+            if a + b + c + d >= enough:
                 alarms |= 1 << r
             i, j, k = self.marks[r]
-            i = (max(1.0, i)) * worth[small]
-            j = (max(1.0, j)) * worth[middling]
-            k = (max(1.0, k)) * worth[large]
+            i = q if i < 1.0 else i * q
+            j = s if j < 1.0 else j * s
+            k = t if k < 1.0 else k * t
             if i <= 1.0 or j <= 1.0 or k <= 1.0:
                 here = (self.n, self.total, offset, ts_us)
                 places = self.places[r]
@@ -129,13 +121,13 @@ class Lane:
                 if k <= 1.0:
                     places[2] = here
             if i > MOST or j > MOST or k > MOST:
-                i, j, k = (mark if mark < MOST else MOST for mark in (i, j, k))  # noqa: FURB136
+                i, j, k = min(i, MOST), min(j, MOST), min(k, MOST)
             self.marks[r] = [i, j, k]
         return alarms
 
     def changed(self, reference: int) -> Mark:
         """Return the change point: that of the marking bet with the most evidence."""
-        evidence = [self.evidence[reference][k] for k in self.marking]
+        evidence = [self.evidence[reference][k] for k in MARKING]
         return Mark(*self.places[reference][evidence.index(max(evidence))])
 
     def forget(self, alarms: int) -> None:
