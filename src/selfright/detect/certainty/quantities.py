@@ -41,7 +41,6 @@ class Quantities:
         self.sums = np.zeros((SIDES, 2, 1))
         self._now: list[Grade] = []
         self._level = 0.0
-        self._rows: Ints = np.zeros(0, dtype=np.int64)
         self._undo: dict[int, Episode | None] = {}  # as they were before the block
         self._undo_grades: list[tuple[int, Grade]] = []
         self._before: RankPart | None = None
@@ -192,32 +191,32 @@ class Quantities:
         if len(mine):
             bucket = references.bucket(mine, octave[ready])
             rank: Floats = references.ranks[mine, bucket].astype(np.float64)
-            self._rows = rows[ready]
-            for side, x in ((0, 1.0 - rank), (1, rank)):
-                self._side(side, mine, x, kind[ready], offset[ready], ts_us[ready])
+            self._judge(mine, rank, rows[ready], kind[ready], offset[ready], ts_us[ready])
         references.collect(of, octave)
         for stream in references.due(of):
             self._renew(stream)
 
-    def _side(self, side: int, of: Ints, x: Floats, kind: Ints, offset: Ints, ts_us: Ints) -> None:
-        kinds = self.sums.shape[2]
-        self.sums[side, 0] += np.bincount(kind, minlength=kinds)
-        self.sums[side, 1] += np.bincount(kind, weights=x, minlength=kinds)
-        if self._credits[side].any():
-            x = x + self._credits[side][kind] * (1.0 - x)
-        followed = np.array(self._low)[of] if side else np.ones(len(of), dtype=np.bool_)
-        if not followed.any():
-            return
+    def _judge(
+        self, of: Ints, rank: Floats, rows: Ints, kind: Ints, offset: Ints, ts_us: Ints
+    ) -> None:
+        """Hold ranks against both sides of their baselines, in one block."""
+        low = np.flatnonzero(np.array(self._low)[of])
+        at = np.concatenate([np.arange(len(of)), low])
+        side = np.zeros(len(at), dtype=np.int64)
+        side[len(of) :] = 1
+        x = np.concatenate([1.0 - rank, rank[low]])
+        place = side * self.sums.shape[2] + kind[at]
+        cells = self.sums[:, 0].size
+        self.sums[:, 0] += np.bincount(place, minlength=cells).reshape(SIDES, -1)
+        self.sums[:, 1] += np.bincount(place, weights=x, minlength=cells).reshape(SIDES, -1)
+        if self._credits.any():
+            x = x + self._credits.reshape(-1)[place] * (1.0 - x)
         already = len(self.found)
-        self.bank.feed(
-            Block(SIDES * of[followed] + side, x[followed], offset[followed], ts_us[followed]),
-            self._level,
-            self,
-        )
+        block = Block(SIDES * of[at] + side, x, offset[at], ts_us[at])
+        self.bank.feed(block, self._level, self)
         # The bank counts the rows of what it was fed.
-        rows = self._rows[followed]
         self.found[already:] = [
-            found._replace(row=int(rows[found.row])) for found in self.found[already:]
+            found._replace(row=int(rows[at[found.row]])) for found in self.found[already:]
         ]
 
     def _renew(self, stream: int) -> None:

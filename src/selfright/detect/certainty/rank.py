@@ -95,9 +95,11 @@ class RankReferences:
         for stream, value in zip(streams[young].tolist(), octave[young].tolist(), strict=True):
             self._young[stream].append(value)
         old = streams[~young]
-        buckets = self.bucket(old, octave[~young])
-        np.add.at(self._waiting[:, 0], (old, buckets), 1)
-        np.add.at(self.seen, streams, 1)
+        keys = old * BUCKETS + self.bucket(old, octave[~young])
+        keys, counts = np.unique(keys, return_counts=True)
+        self._waiting[keys // BUCKETS, 0, keys % BUCKETS] += counts.astype(np.uint8)
+        mine, counts = np.unique(streams, return_counts=True)
+        self.seen[mine] += counts
 
     def due(self, streams: Ints) -> list[int]:
         """Return which of these streams are to be renewed now."""
