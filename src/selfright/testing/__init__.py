@@ -2,5 +2,6 @@
 
 ``clock``  a clock that stands still until it is told to move
 ``fleet``  a seeded fleet of simulated agents that degrade and recover on schedule
+``detector_checks``  what every detector of a drop has to keep
 ``story``  the language of the golden cases: what happened, and what must come of it
 """
