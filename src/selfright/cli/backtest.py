@@ -1,4 +1,4 @@
-"""``backtest --matrix``: how the selection would have fared on a matrix of known rewards."""
+"""``backtest``: how the selection, or other settings, would have fared on known history."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selfright.cli import grid as grid_of
 from selfright.cli import show
 from selfright.cli.command import command
-from selfright.cli.replay import FileArgument, Mapped, OrderBy, Where
+from selfright.cli.replay import ClockSeconds, FileArgument, Mapped, OrderBy, Where
 from selfright.cli.session import Session
 from selfright.clock import monotonic_s
 from selfright.errors import ConfigError
@@ -31,6 +32,14 @@ def backtest(  # noqa: PLR0913 - the options are the public contract
     matrix: Annotated[
         bool, typer.Option("--matrix", help="The file is a full agent x task matrix.")
     ] = False,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2,...",
+            help="Replay the file with each of these settings, e.g. detect.min_drop=0,0.05; "
+            "several of them make all combinations.",
+        ),
+    ] = None,
     decisions: Annotated[
         int | None,
         typer.Option(min=1, help="Tasks drawn with replacement (default: each task once)."),
@@ -54,21 +63,32 @@ def backtest(  # noqa: PLR0913 - the options are the public contract
     mapping: Mapped = None,
     where: Where = None,
     order_by: OrderBy = None,
+    clock: ClockSeconds = None,
     w_success: Annotated[float, typer.Option(help="Weight of the reward.")] = 1.0,
     w_cost: Annotated[float, typer.Option(help="Utility lost per dollar.")] = 0.0,
     w_latency: Annotated[float, typer.Option(help="Utility lost per second.")] = 0.0,
 ) -> None:
-    """Let the selection choose, shown only what it chose, beside those that know more.
+    """Play known history again: the selection on a matrix, or many settings side by side.
 
-    Prints the mean reward of the learned selection over the whole stream and its last
-    quarter, beside a random choice, the best single agent, the best agent per task type
-    and the best agent per task (the last three with hindsight).
+    With --matrix the selection chooses, shown only what it chose. Prints the mean reward of the
+    learned selection over the whole stream and its last quarter, beside a random choice,
+    the best single agent, the best agent per task type and the best agent per task (the
+    last three with hindsight).
+
+    With --grid the file is replayed under every combination of the settings given.
     """
     from selfright.learn.backtest import Utility
     from selfright.learn.backtest import backtest as run
 
-    if not matrix:
-        raise ConfigError("backtest", str(file), "say --matrix: the only backtest there is so far")
+    if bool(grid) == matrix:
+        raise ConfigError("backtest", str(file), "say either --matrix or --grid KEY=VALUE,VALUE")
+    if grid:
+        found = grid_of.run(
+            file, session.settings(), grid, mapping=mapping, where=where, order_by=order_by,
+            shuffle_within=None, seed=0, clock_s=clock,
+        )  # fmt: skip
+        show.as_json(found) if session.as_json else grid_of.tell(found)
+        return
     started_s = monotonic_s()
     table = _load(file, mapping, arm, where, order_by, complete, features)
     _tell_about(table)
