@@ -41,7 +41,7 @@ def _run(*arguments):
 def test_every_combination_is_played_and_differs_where_it_should(history):
     """A longer run length finds the same drop later; a useless threshold asks for nothing."""
     done = _run(
-        "--json", "backtest", history, "--grid", "detect.run_length=1e3,1e9",
+        "backtest", history, "--json", "--grid", "detect.run_length=1e3,1e9",
         "--grid", "detect.min_drop=0,0.02",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
