@@ -26,6 +26,7 @@ from selfright.learn.model_type import ModelType
 from selfright.loop import retraining
 from selfright.loop.measured import MeasuredRun
 from selfright.loop.retraining import RetrainResult
+from selfright.loop.run_spike import RunSpike as RunSpike
 from selfright.loop.submission import IngestReport, checked_runs, submit_checked
 from selfright.loop.sync import SyncReport, sync
 from selfright.loop.view import FleetView
@@ -266,6 +267,15 @@ class PerformanceMonitor:
     ) -> list[PerformanceAlert]:
         """Return the newest ``limit`` alerts that match, newest last."""
         return self._view.alerts(level, agent_name, limit, state)
+
+    def get_spikes(self, agent_name: str | None = None, limit: int = 50) -> list[RunSpike]:
+        """Return the newest ``limit`` runs far from all that is usual, newest last.
+
+        In latency, cost, memory or tokens, against the agent's own runs before, from the 200th
+        on. They are worth a look and never an alert; none while an alert says that the whole
+        agent has changed. The fleet's newest 1,000 are remembered.
+        """
+        return self._view.spikes(agent_name, limit)
 
     def get_trends(self) -> dict[str, dict[str, Any]]:
         """Return per metric ``{direction, slope_per_h, interval}`` over the window."""

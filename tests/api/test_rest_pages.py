@@ -113,7 +113,7 @@ PROMISED = {
     for path in (
         "health", "system-metrics", "agent-metrics/{agent_name}", "agents/metrics", "alerts",
         "alerts/{alert_id}/explain", "report", "stats", "trends", "retrainings",
-        "retrainings/{retrain_id}", "runs",
+        "retrainings/{retrain_id}", "runs", "spikes",
     )
 } | {
     ("post", f"{PERFORMANCE}/{path}")

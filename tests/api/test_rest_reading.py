@@ -28,6 +28,7 @@ def test_an_empty_fleet_is_unknown_not_healthy(empty: httpx.Client, all_pages: P
     assert all_pages(empty, f"{PERFORMANCE}/agents/metrics") == []
     assert all_pages(empty, f"{PERFORMANCE}/runs") == []
     assert all_pages(empty, f"{PERFORMANCE}/alerts") == []
+    assert all_pages(empty, f"{PERFORMANCE}/spikes") == []
     assert all_pages(empty, f"{PERFORMANCE}/retrainings") == []
 
 
@@ -178,6 +179,9 @@ def test_a_window_is_a_positive_number_of_minutes(
         ("runs", {"limit": "1.5"}, "limit"),
         ("report", {"format": "pdf"}, "format"),
         ("retrainings", {"limit": "0"}, "limit"),
+        ("spikes", {"limit": "0"}, "limit"),
+        ("spikes", {"agent_name": ""}, "agent_name"),
+        ("spikes", {"cursor": "nonsense!"}, "cursor"),
     ],
 )
 def test_a_bad_parameter_is_refused_by_name(

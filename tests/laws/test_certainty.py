@@ -38,6 +38,7 @@ def _fleet(seed: int, rows: int, agents: int, *, graded: bool = False) -> Rows:
     for metric in (WatchedMetric.LATENCY, WatchedMetric.COST, WatchedMetric.TOKEN_USAGE):
         reported = is_run & (rng.random(rows) < 0.9)
         amounts = np.rint(1e6 * slow * rng.lognormal(0.0, 0.5, rows))
+        amounts[rng.random(rows) < 0.004] *= 300  # now and then far from usual
         values[reported, metric] = amounts[reported]
     scores = np.rint(np.clip(good * 0.8 + rng.random(rows) * 0.2, 0, 1) * 2**32) / 2**32
     values[~is_run, WatchedMetric.ACCURACY] = (scores if graded else good)[~is_run]
@@ -72,6 +73,7 @@ def test_rounds_equal_one_stream_after_the_other(agents: int, graded: bool) -> N
         ends.append((_feed(certainty, rows, [997]), _state(certainty)))
     assert ends[0] == ends[1] == ends[2]
     assert len(ends[0][0]) > agents
+    assert certainty.spikes() or agents == 60
 
 
 @settings(max_examples=15)
@@ -140,3 +142,19 @@ def test_the_fleet_itself_is_followed_by_its_rates() -> None:
     said = {(stream.scope, stream.metric) for stream, _ in _feed(certainty, rows, [1024])}
     assert (SYSTEM, WatchedMetric.SUCCESS_RATE) in said
     assert (SYSTEM, WatchedMetric.ACCURACY) in said
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 1000), sizes=st.lists(st.sampled_from([7, 50, 333]), min_size=1))
+def test_spikes_depend_on_the_values_alone(seed: int, sizes: list[int]) -> None:
+    """Batches do not matter, a dropped block leaves none, a checkpoint keeps all."""
+    rows = _fleet(seed, 3_000, 2)
+    whole, parted = Certainty(EAGER, THRESHOLDS), Certainty(EAGER, THRESHOLDS)
+    _feed(whole, rows, [3_000])
+    _feed(parted, rows.part(0, 2_000), sizes)
+    rest = rows.part(2_000, 3_000)
+    parted.feed(rest, int(rest.ts_us[0]))
+    parted.drop()
+    parted = parted.restored(decode_state(_state(parted)))
+    _feed(parted, rest, sizes)
+    assert parted.spikes() == whole.spikes()

@@ -12,6 +12,7 @@ from selfright.events.timestamp import iso
 from selfright.loop.explain import explained
 from selfright.loop.frames import runs_frame
 from selfright.loop.retraining import RetrainResult
+from selfright.loop.run_spike import RunSpike, shown
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ class FleetView:
             return fold.rooms.book.query(
                 level=wanted, agent_name=agent_name, limit=limit, state=state
             )
+
+    def spikes(self, agent_name: str | None, limit: int) -> list[RunSpike]:
+        """Return the newest runs far from usual, newest last."""
+        if limit < 1:
+            raise ConfigError("limit", limit, "must be at least 1")
+        with self._circle.reading() as fold:
+            names = fold.agents.names
+            found = [
+                shown(names[stream.scope], stream, spike)
+                for stream, spike in fold.rooms.certainty.spikes()
+                if agent_name is None or names[stream.scope] == agent_name
+            ]
+        return found[-limit:]
 
     def alert(self, alert_id: str) -> PerformanceAlert:
         """Return one alert; raise ``UnknownNameError``."""

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from selfright.alerts.alert import PerformanceAlert
 from selfright.events.record import AgentRun, Outcome
+from selfright.loop.run_spike import RunSpike
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.retrain.manifest import ModelVersion
 from selfright.server import shape
@@ -27,6 +28,7 @@ SHAPES: Final[tuple[type, ...]] = (
     AgentPerformance,
     PerformanceMetrics,
     PerformanceAlert,
+    RunSpike,
     ModelVersion,
     ProblemDocument,
     shape.IngestAnswer,

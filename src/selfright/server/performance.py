@@ -17,6 +17,7 @@ from selfright.events import timestamp
 from selfright.events.check import status_code
 from selfright.events.shown import runs_as_records
 from selfright.log.protocol import RunFilter
+from selfright.loop.run_spike import RunSpike
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.server.answer import answer, before, close_cursor, offset_of, open_cursor, page
 from selfright.server.body import read_object
@@ -249,6 +250,23 @@ def _runs(routes: APIRouter, service: Service) -> None:
         found = circle.log.runs(where, before_offset=before_offset, limit=limit)
         following = None if found.next_before is None else close_cursor(str(found.next_before))
         return answer(page(runs_as_records(found.runs), following))
+
+    @routes.get(
+        "/spikes", tags=["figures"], summary="Runs far from usual", responses=pages_of(RunSpike)
+    )
+    @needs(Scope.READ)
+    def get_spikes(
+        agent_name: AgentName = None, limit: Limit = 50, cursor: Cursor = None
+    ) -> Response:
+        """Return single runs far from all that is usual for their agent, newest last.
+
+        In latency, cost, memory or tokens. They are worth a look and never an alert. The fleet's
+        newest 1,000 are remembered; `offset` is that of the run in `/runs`.
+        """
+        wanted = limit + 1 if cursor is None else _EVERYTHING
+        found = service.monitor.get_spikes(agent_name, wanted)
+        shown, following = before(found, cursor, limit, lambda spike: spike.key)
+        return answer(page([spike.to_dict() for spike in shown], following))
 
 
 def _time(field: str, text: str | None) -> int | None:

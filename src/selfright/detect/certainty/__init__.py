@@ -5,6 +5,7 @@
 ``bank``          the same for the streams of a whole fleet at once
 ``reference``     what an agent was: baseline and anchor of a rate
 ``rank``          what a quantity was: latency, cost, tokens and memory as ranks
+``spike``         a single value far from all that was usual
 ``bound``         a lower bound of a mean, quickly
 ``change_point``  between which outcomes a drop began
 ``episode``       what follows an alarm, until it is over

@@ -23,6 +23,7 @@ from selfright.detect.certainty.found import Found
 from selfright.detect.certainty.quantities import SIDES, Quantities
 from selfright.detect.certainty.rates import REFERENCES, Rates
 from selfright.detect.certainty.season import Season
+from selfright.detect.certainty.spike import Spike
 from selfright.detect.detection import SYSTEM, WatchedMetric
 from selfright.errors import ConfigError
 
@@ -200,7 +201,9 @@ class Certainty:
         """Drop everything about ``scope``; should it come back, it begins anew."""
         self.accept(scope)
         for metric in WatchedMetric:
-            self._of.pop((scope, metric), None)
+            number = self._of.pop((scope, metric), None)
+            if number is not None and metric in QUANTITIES:
+                self._quantities.spikes.forget(number)
             if 0 <= scope < len(self._table[metric]):
                 self._table[metric][scope] = _NEW
 
@@ -208,6 +211,17 @@ class Certainty:
         """Return the streams that alarmed and have not recovered."""
         yield from (self._rate_streams[slot] for slot in self._rates.episodes)
         yield from (self._side(slot) for slot in self._quantities.episodes)
+
+    def spikes(self) -> list[tuple[Stream, Spike]]:
+        """Return the newest values far from all that was usual for their agent, newest last.
+
+        They are 1,000 at most, for the whole fleet. None of an agent while its quantity is
+        under suspicion: then nearly all would be.
+        """
+        return [
+            (self._baselines[one.of]._replace(low=one.z < 0.0), one)
+            for one in self._quantities.spikes.newest()
+        ]
 
     # ---- state -----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from selfright.detect.certainty.bank import NARROW, Bank, Block, Floats, Ints
 from selfright.detect.certainty.bets import (
@@ -19,6 +20,7 @@ from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
 from selfright.detect.certainty.lane import Lane, Mark
 from selfright.detect.certainty.rank import RankPart, RankReferences, octaves
+from selfright.detect.certainty.spike import LIMIT, Spike, Spikes
 from selfright.detect.detection import Kind
 
 SIDES: Final = 2  # high, low: streams 2 k and 2 k + 1 share the baseline k
@@ -34,6 +36,7 @@ class Quantities:
     def __init__(self, *, narrow: int = NARROW) -> None:
         self.bank = Bank(1, RANK_BETS, narrow)
         self.references = RankReferences()
+        self.spikes = Spikes()
         self.episodes: dict[int, Episode] = {}
         self.found: list[Found] = []
         self._low: list[bool] = []  # whether the low side of a baseline is followed
@@ -76,13 +79,16 @@ class Quantities:
         rows = np.arange(len(of))
         while len(rows):
             now, later = self._until_renewal(of, rows)
-            self._pass(of[now], octave[now], now, kind[now], offset[now], ts_us[now])
+            self._pass(
+                Block(of[now], values[now], offset[now], ts_us[now]), octave[now], now, kind[now]
+            )
             rows = later
         return self.found
 
     def keep(self) -> None:
         """Make what was fed part of the state for good."""
         self.bank.keep()
+        self.spikes.keep()
         self._undo.clear()
         self._undo_grades.clear()
         self._before = None
@@ -90,6 +96,7 @@ class Quantities:
     def drop(self) -> None:
         """Undo what was fed."""
         self.bank.drop()
+        self.spikes.drop()
         for slot, before in reversed(self._undo_grades):
             self._now[slot] = before
             self.bank.use(slot, [before])
@@ -147,6 +154,7 @@ class Quantities:
         return {
             "bank": self.bank.to_state(),
             "references": self.references.to_state(),
+            "spikes": self.spikes.to_state(),
             "low": np.array(self._low, dtype=np.bool_),
             "episodes": [
                 [slot, episode.to_state()] for slot, episode in sorted(self.episodes.items())
@@ -157,6 +165,7 @@ class Quantities:
         """Take over what ``to_state`` returned."""
         self.bank.restore(state["bank"])
         self.references = RankReferences.from_state(state["references"])
+        self.spikes = Spikes.from_state(state["spikes"])
         self._low = state["low"].tolist()
         self._now = [self.bank.grades(slot)[0] for slot in range(len(self.bank))]
         self.episodes = {slot: Episode.from_state(found) for slot, found in state["episodes"]}
@@ -181,25 +190,28 @@ class Quantities:
         now[order] = place[order] < room
         return rows[now], rows[~now]
 
-    def _pass(
-        self, of: Ints, octave: Ints, rows: Ints, kind: Ints, offset: Ints, ts_us: Ints
-    ) -> None:
-        """Take rows of which none lies behind a renewal of its baseline."""
-        references = self.references
+    def _pass(self, block: Block, octave: Ints, rows: Ints, kind: Ints) -> None:
+        """Take values of baselines, of which none lies behind a renewal of its baseline."""
+        references, of = self.references, block.slot
         ready = references.ready(of)
-        mine = of[ready]
-        if len(mine):
-            bucket = references.bucket(mine, octave[ready])
-            rank: Floats = references.ranks[mine, bucket].astype(np.float64)
-            self._judge(mine, rank, rows[ready], kind[ready], offset[ready], ts_us[ready])
+        mine = _where(block, ready)
+        if len(mine.slot):
+            bucket = references.bucket(mine.slot, octave[ready])
+            rank: Floats = references.ranks[mine.slot, bucket].astype(np.float64)
+            suspects, already, at = set(self.episodes), len(self.found), rows[ready]
+            self._judge(mine._replace(x=rank), at, kind[ready])
+            z = references.deviation(mine.slot, octave[ready])
+            far = np.abs(z) >= LIMIT
+            if far.any():
+                said = self.found[already:]
+                self._note(_where(mine, far), z[far], at[far], suspects, said)
         references.collect(of, octave)
         for stream in references.due(of):
             self._renew(stream)
 
-    def _judge(
-        self, of: Ints, rank: Floats, rows: Ints, kind: Ints, offset: Ints, ts_us: Ints
-    ) -> None:
+    def _judge(self, ranks: Block, rows: Ints, kind: Ints) -> None:
         """Hold ranks against both sides of their baselines, in one block."""
+        of, rank = ranks.slot, ranks.x
         low = np.flatnonzero(np.array(self._low)[of])
         at = np.concatenate([np.arange(len(of)), low])
         side = np.zeros(len(at), dtype=np.int64)
@@ -212,12 +224,35 @@ class Quantities:
         if self._credits.any():
             x = x + self._credits.reshape(-1)[place] * (1.0 - x)
         already = len(self.found)
-        block = Block(SIDES * of[at] + side, x, offset[at], ts_us[at])
+        block = Block(SIDES * of[at] + side, x, ranks.offset[at], ranks.ts_us[at])
         self.bank.feed(block, self._level, self)
         # The bank counts the rows of what it was fed.
         self.found[already:] = [
             found._replace(row=int(rows[at[found.row]])) for found in self.found[already:]
         ]
+
+    def _note(
+        self, block: Block, z: Floats, rows: Ints, suspects: set[int], said: list[Found]
+    ) -> None:
+        """Note spikes, but for those of which an alarm says more.
+
+        ``suspects`` are the streams under suspicion before the pass, ``said`` what was found in
+        it. After a great change nearly every value is far from what was usual: without this one
+        agent would push those of all others out.
+        """
+        suspected = np.zeros(len(z), dtype=np.bool_)
+        for side in range(SIDES):
+            slots = SIDES * block.slot + side
+            open_ = np.isin(slots, list(suspects))
+            for one in said:  # each opens an episode or ends it
+                open_ ^= (slots == one.slot) & (rows > one.row)
+            suspected |= open_
+        columns = (block.offset, block.ts_us, block.slot, block.x, z)
+        for at in np.flatnonzero(~suspected).tolist():
+            offset, ts_us, of, value, deviation = (column[at].item() for column in columns)
+            if deviation >= 0.0 or self._low[of]:
+                usual = self.references.median(of) or 0.0
+                self.spikes.note(Spike(offset, ts_us, of, value, usual, deviation))
 
     def _renew(self, stream: int) -> None:
         sides = (SIDES * stream, SIDES * stream + 1)
@@ -239,3 +274,7 @@ class Quantities:
             )
         )  # fmt: skip
         episode.said = kind
+
+
+def _where(block: Block, which: npt.NDArray[np.bool_]) -> Block:
+    return Block(block.slot[which], block.x[which], block.offset[which], block.ts_us[which])
