@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 # A path set for another project would hide what is, or is not, installed here.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test bench lint docs clean constraints
+.PHONY: help demo test bench decisions lint docs clean constraints
 .PHONY: lint-style lint-format lint-types lint-imports lint-spelling lint-metadata
 .DEFAULT_GOAL := help
 
@@ -30,6 +30,9 @@ test: .venv/dev.stamp ## run every test, in random order, warnings as errors
 
 bench: .venv/dev.stamp ## measure speed against its references in one run
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+decisions: .venv/peers.stamp ## simulate what detection decides, beside its peers
+	@$(BIN)/python -m benchmarks.decisions.detection $(ARGS)
 
 lint: lint-style lint-format lint-types lint-imports lint-spelling lint-metadata ## check style, types, import contracts, spelling
 
@@ -60,7 +63,7 @@ clean: ## remove whatever the other targets made
 
 constraints: .venv/python.stamp ## pin the newest versions that pyproject.toml allows
 	@rm -rf .venv/newest && $(BIN)/python -m venv .venv/newest
-	@.venv/newest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@.venv/newest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,benchmarks]'
 	@{ sed -n '/^#/p' constraints.txt; \
 	   .venv/newest/bin/python -m pip freeze --exclude-editable; } > .venv/constraints.txt
 	@rm -rf .venv/newest && mv .venv/constraints.txt constraints.txt
@@ -87,3 +90,8 @@ constraints: .venv/python.stamp ## pin the newest versions that pyproject.toml a
 	@echo "Installing into .venv with all that the tests need (once, a minute or two) ..."
 	@$(INSTALL) -e '.[dev]'
 	@touch .venv/run.stamp $@
+
+.venv/peers.stamp: .venv/dev.stamp
+	@echo "Installing the peers to compare with into .venv (once, under a minute) ..."
+	@$(INSTALL) -e '.[dev,benchmarks]'
+	@touch $@
