@@ -1,0 +1,1 @@
+"""Benchmarks of what is decided, not of how fast: figures that do not depend on the machine."""
