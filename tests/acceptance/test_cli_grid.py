@@ -52,8 +52,9 @@ def test_every_combination_is_played_and_differs_where_it_should(history):
         for drop in ("0", "0.02")
     ]
     soon, _, late, _ = (one["first certain at"] for one in found)
-    assert 800 <= soon < late
-    assert all(one["full"] >= 1 for one in found)
+    assert 0 < soon < late
+    assert late >= 800
+    assert all(one["certain"] for one in found)
 
 
 def test_a_table_for_people(history):
