@@ -49,8 +49,20 @@ class Keeper(Protocol):
         """Take an outcome of a watched stream; ``here`` is the place behind it."""
         ...
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
-        """Take an alarm; ``changed`` holds the change point of each reference."""
+    def alarm(
+        self,
+        slot: int,
+        row: int,
+        alarms: int,
+        here: Mark,
+        changed: list[Mark],
+        tens: list[float],
+    ) -> None:
+        """Take an alarm.
+
+        ``changed`` holds the change point of each reference, ``tens`` sums of ten outcomes
+        since the last full fifty.
+        """
         ...
 
     def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
@@ -293,7 +305,7 @@ class Bank:
                 alarmed = int(alarms[:, column] @ (1 << np.arange(self._references)))
                 if alarmed:
                     lane = part.lane(column, self._bets, self._grades)
-                    keeper.alarm(slot, row, alarmed, here, lane.alarmed(alarmed))
+                    keeper.alarm(slot, row, alarmed, here, lane.alarmed(alarmed), lane.tens)
                     part.evidence[:, :, column] = lane.evidence
                 watched[column] = slot in keeper.watched()
                 if here.n % FIFTY == 0:
@@ -329,7 +341,7 @@ class Bank:
                 if watched:
                     keeper.outcome(slot, row, x, here)
                 if alarms:
-                    keeper.alarm(slot, row, alarms, here, lane.alarmed(alarms))
+                    keeper.alarm(slot, row, alarms, here, lane.alarmed(alarms), lane.tens)
                 watched = slot in keeper.watched()
             if lane.n % FIFTY == 0:
                 grades = keeper.fifty(slot, lane.tens)

@@ -11,15 +11,19 @@ _TOLD_APART = 3.0
 _TEN = 10
 
 
-def interval(tens: Sequence[float], before: float) -> tuple[int, int]:
+def interval(
+    tens: Sequence[float], before: float, rest: tuple[int, float] = (0, 0.0)
+) -> tuple[int, int]:
     """Return between how many outcomes before now a drop began, most first.
 
     Parameters
     ----------
     tens
-        Sums of ten outcomes each, oldest first, up to now.
+        Sums of ten outcomes each, oldest first.
     before
         The mean before the drop, strictly between 0 and 1.
+    rest
+        Number, below ten, and sum of the outcomes between the last of these tens and now.
 
     Notes
     -----
@@ -31,17 +35,18 @@ def interval(tens: Sequence[float], before: float) -> tuple[int, int]:
     >>> interval([9, 9, 10, 9, 9, 5, 6, 5, 4], 0.9)
     (50, 30)
     """
-    best, total, gains = 0.0, 0.0, list[float]()
-    for count, ten in enumerate(reversed(tens), 1):
-        total += ten
-        gain = _gain(total / (count * _TEN), before) * count * _TEN
-        gains.append(gain)
-        best = max(best, gain)
-    near = [count for count, gain in enumerate(gains, 1) if gain >= best - _TOLD_APART]
+    n, total = rest
+    places, gains = ([n], [_gain(total / n, before) * n]) if n else ([], [])
+    for ten in reversed(tens):
+        n, total = n + _TEN, total + ten
+        places.append(n)
+        gains.append(_gain(total / n, before) * n)
+    best = max(gains, default=0.0)
+    near = [place for place, gain in zip(places, gains, strict=True) if gain >= best - _TOLD_APART]
     if not near:
-        return len(tens) * _TEN, 0
+        return 0, 0
     # It may lie anywhere within the tens at either end.
-    return (near[-1] + 1) * _TEN, (near[0] - 1) * _TEN
+    return near[-1] + _TEN, max(near[0] - _TEN, 0)
 
 
 def _gain(mean: float, before: float) -> float:

@@ -113,9 +113,17 @@ class Quantities:
             self._say(row, slot, Kind.RECOVERED, here, episode)
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
+    def alarm(
+        self,
+        slot: int,
+        row: int,
+        alarms: int,
+        here: Mark,
+        changed: list[Mark],
+        tens: list[float],
+    ) -> None:
         """Open an episode, or hear that it goes on."""
-        del alarms
+        del alarms, tens
         self.references.tainted[slot // SIDES] = True
         if slot in self.episodes:
             self._changing(slot).alarm(0, here, changed[0])

@@ -19,7 +19,7 @@ from selfright.detect.certainty.bets import (
 from selfright.detect.certainty.change_point import interval
 from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
-from selfright.detect.certainty.lane import Mark
+from selfright.detect.certainty.lane import FIFTY, TEN, Mark
 from selfright.detect.certainty.reference import ANCHORED, Levels, RateReference, Snapshot
 from selfright.detect.detection import Kind
 
@@ -54,7 +54,7 @@ class Rates:
         self._now: list[list[Grade]] = []  # what each stream is held against
         self._undo: dict[int, Episode | None] = {}  # as they were before the block
         self._undo_tens: list[tuple[int, Snapshot, list[Grade]]] = []
-        # Streams that were under suspicion since their last fifty outcomes.
+        # Streams that were under suspicion, or begun anew, since their last fifty outcomes.
         self._tainted: set[int] = set()
         self._undo_taint: list[tuple[int, bool]] = []
 
@@ -94,9 +94,10 @@ class Rates:
         self._now[slot] = self._grades(slot, self._references[slot].levels())
         self.bank.use(slot, self._now[slot])
         self.bank.clear(slot)
+        # Of the fifty under way the sums are incomplete: they would count as failures.
+        self._tainted.add(slot)
         if anchor:
             self.episodes.pop(slot, None)
-            self._tainted.discard(slot)
 
     def rethreshold(self, slot: int, threshold: float) -> None:
         """Hold a stream against another threshold from here on."""
@@ -124,32 +125,43 @@ class Rates:
         if finds is Finds.OVER:
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, changed: list[Mark]) -> None:
+    def alarm(
+        self,
+        slot: int,
+        row: int,
+        alarms: int,
+        here: Mark,
+        changed: list[Mark],
+        tens: list[float],
+    ) -> None:
         """Open an episode, or hear that it goes on."""
         raised = [r for r in range(len(REFERENCES)) if alarms >> r & 1]
         if slot not in self.episodes:
             # Of several that alarm at once the highest says most about how far it fell.
             first = max(raised, key=lambda r: self._now[slot][r])
             self._undo.setdefault(slot, None)
+            began = None
             if slot not in self._tainted:
+                began = self._began(slot, here, tens)
                 self._undo_taint.append((slot, False))
                 self._tainted.add(slot)
             self.episodes[slot] = Episode(
                 first, self._now[slot][first], self._thresholds[slot], here, changed[first]
             )
             finds = self.episodes[slot].judge(here)
-            if finds is None:
-                self._say(row, slot, Kind.DRIFT, here, self.episodes[slot])
+            kind = Kind.DRIFT if finds is None else _KINDS[finds]
+            self._say(row, slot, kind, here, self.episodes[slot], began)
         else:
             episode = self._changing(slot)
             finds = None
             for r in raised:
-                finds = finds or episode.alarm(r, here, changed[r])
-        if finds is not None:
-            self._say(row, slot, _KINDS[finds], here, self.episodes[slot])
+                deeper = REFERENCES[r] == "threshold"
+                finds = finds or episode.alarm(r, here, changed[r], deeper=deeper)
+            if finds is not None:
+                self._say(row, slot, _KINDS[finds], here, episode)
 
     def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
-        """Accept fifty outcomes, unless the stream was under suspicion at one of them."""
+        """Accept fifty outcomes; not if the stream was under suspicion, or begun, among them."""
         if slot in self.episodes:
             return None
         if slot in self._tainted:
@@ -226,15 +238,30 @@ class Rates:
         ]
         return [grade(level, temper) for level in (*held, self._thresholds[slot])]
 
-    def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
+    def _began(self, slot: int, here: Mark, tens: list[float]) -> tuple[int, int] | None:
+        """Return between how many outcomes before ``here`` the drop began; None: no telling."""
+        reference = self._references[slot]
+        if not 0.0 < reference.mean < 1.0:
+            return None
+        full, rest_n = divmod(here.n % FIFTY, TEN)
+        latest = [*reference.latest(_LOOKED_BACK), *tens[:full]]
+        rest = tens[full] if rest_n else 0.0
+        return interval(latest, reference.mean, (rest_n, rest))
+
+    def _say(
+        self,
+        row: int,
+        slot: int,
+        kind: Kind,
+        here: Mark,
+        episode: Episode,
+        began: tuple[int, int] | None = None,
+    ) -> None:
         reference = self._references[slot]
         before, before_n = (reference.mean, reference.known) if reference.known else (None, 0)
         if REFERENCES[episode.reference] == "anchor":
             before, before_n = reference.anchor_mean, ANCHORED
         bound, temper = episode.against
-        began = None
-        if episode.said is None and before is not None and 0.0 < before < 1.0:
-            began = interval(reference.latest(_LOOKED_BACK), before)
         self.found.append(
             Found(
                 row, slot, kind, here, episode.changed, episode.alarms, episode.reference,
