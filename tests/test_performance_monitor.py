@@ -13,6 +13,8 @@ from selfright import AlertLevel, PerformanceMonitor, RealTimeModelUpdater, get_
 from selfright.errors import ConfigError, InvalidEventError, UnknownNameError
 from selfright.performance_monitor import init_performance_monitor
 
+RULE = "success_rate_min"
+
 
 @pytest.fixture
 def monitor() -> PerformanceMonitor:
@@ -115,10 +117,8 @@ def test_thresholds_are_merged_and_a_misspelt_one_is_refused() -> None:
 
 def test_a_low_rate_is_a_warning_with_a_recommendation(monitor: PerformanceMonitor) -> None:
     """It names agent, value and threshold; acknowledging and muting work."""
-    _runs(monitor, "a", ["failure"] * 30)
-    alert = next(
-        found for found in monitor.get_alerts(agent_name="a") if found.metric_type == "success_rate"
-    )
+    _runs(monitor, "a", ["success"] * 14 + ["failure"] * 8)
+    alert = next(found for found in monitor.get_alerts(agent_name="a") if found.rule == RULE)
     assert (alert.level, alert.agent_name, alert.threshold) == (AlertLevel.WARNING, "a", 0.8)
     assert alert.recommendation
     assert monitor.acknowledge_alert(alert.alert_id).state == "acknowledged"
@@ -126,6 +126,20 @@ def test_a_low_rate_is_a_warning_with_a_recommendation(monitor: PerformanceMonit
     assert monitor.explain_alert(alert.alert_id)["why"]["opened_by"]
     with pytest.raises(UnknownNameError):
         monitor.acknowledge_alert("nonsense")
+
+
+def test_a_rate_that_is_certainly_low_is_critical(monitor: PerformanceMonitor) -> None:
+    """A warning until twenty outcomes are there, and one alert all along."""
+    _runs(monitor, "a", ["failure"] * 30)
+    (alert,) = (found for found in monitor.get_alerts(agent_name="a") if found.rule == RULE)
+    assert (alert.level, alert.threshold) == (AlertLevel.CRITICAL, 0.8)
+    assert alert.details["inputs"]["run_length"] >= 1e4
+    assert alert.change_point["outcomes_since"] >= 20
+    drift = next(
+        found for found in monitor.get_alerts(agent_name="a") if found.rule == "success_rate_drift"
+    )
+    assert (drift.state, drift.threshold) == ("resolved", 0.8)
+    assert "that is wanted" in drift.message
 
 
 def test_alerts_can_be_switched_off() -> None:

@@ -35,7 +35,8 @@ from selfright.metrics.store import MetricsPolicy, MetricsStore
 from selfright.retrain.gate import GatePolicy
 from selfright.retrain.job import Job, JobPolicy
 from selfright.retrain.registry import MemoryRegistry
-from selfright.retrain.trigger import Trigger, TriggerPolicy
+from selfright.retrain.trigger import Trigger
+from selfright.retrain.trigger_policy import TriggerPolicy
 from selfright.sinks.notifier import Notifier
 
 if TYPE_CHECKING:

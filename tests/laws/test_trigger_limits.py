@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
 from selfright.events.record import GateRecord, RetrainFinished
-from selfright.retrain.trigger import Request, Trigger, TriggerPolicy
+from selfright.retrain.trigger import Request, Trigger
+from selfright.retrain.trigger_policy import TriggerPolicy
 
 SECOND = 1_000_000
 MIN = 60 * SECOND
@@ -47,8 +48,10 @@ class Evidence:
 
 
 def detection(scope, kind):
-    """Return a detection of the Beta rule."""
+    """Return a detection of the Beta rule, or of certainty."""
     inputs = {"setting": "accuracy_min", "window_minutes": 60, "min_n": 20}
+    if kind in {Kind.CERTAIN, Kind.CONFIRMED, Kind.RECOVERED}:
+        inputs |= {"run_length": 1e4, "before": 0.9, "changed_ts_us": 0}
     return Detection(
         "beta", kind, scope, ACCURACY, 0.5, (0.4, 0.6), 100, 0.7, 0.97, 0, 0, inputs
     )  # fmt: skip
@@ -74,8 +77,10 @@ def result(act, verdict):
 POLICY = TriggerPolicy(new_outcomes=5, breaker_rejections=4, breaker_us=30 * MIN, daily_budget=8)
 VERDICTS = ("promoted", "rejected", "inconclusive", "failed", "aborted")
 
+CERTAINTIES = (Kind.CERTAIN, Kind.CONFIRMED, Kind.RECOVERED)
+
 # One step: whose outcome, how many, how much later, what stands from now on, what happens
-# to the retraining under way, which scopes become normal again.
+# to the retraining under way, which scopes become normal again, what is certain of whom.
 steps = st.lists(
     st.tuples(
         st.integers(0, 3),
@@ -84,6 +89,7 @@ steps = st.lists(
         st.one_of(st.none(), st.sets(st.integers(-1, 3))),
         st.one_of(st.none(), st.sampled_from(VERDICTS)),
         st.one_of(st.none(), st.integers(-1, 3)),
+        st.one_of(st.none(), st.tuples(st.integers(-1, 3), st.sampled_from(CERTAINTIES))),
     ),
     max_size=120,
 )
@@ -92,19 +98,22 @@ steps = st.lists(
 def play(story, save_at=None):
     """Return all requests with time and counts, and the final state."""
     trigger, evidence, now = Trigger(POLICY), Evidence(), 0
-    under_way, requests, latest = None, [], 0
-    for offset, (scope, count, later, stands, verdict, normal) in enumerate(story):
+    under_way, requests, latest, heard = None, [], 0, []
+    for offset, (scope, count, later, stands, verdict, normal, certain) in enumerate(story):
         if offset == save_at:
             trigger = Trigger.from_state(POLICY, trigger.to_state())
         now = max(0, now + later)
         latest = max(latest, now)
         if stands is not None:
             for who in stands - evidence.scopes:
-                trigger.observe(detection(who, Kind.LIKELY))
+                trigger.observe(detection(who, Kind.LIKELY), None)
             evidence.scopes = stands
         if normal is not None:
             evidence.scopes = evidence.scopes - {normal}
-            trigger.observe(detection(normal, Kind.UNLIKELY))
+            trigger.observe(detection(normal, Kind.UNLIKELY), None)
+        if certain is not None:
+            trigger.observe(detection(*certain), None)
+            heard.append(certain)
         if verdict is not None and under_way is not None:
             trigger.note_finished(result(under_way, verdict), now)
             under_way = None
@@ -115,7 +124,8 @@ def play(story, save_at=None):
             assert under_way is None, "two in flight"
             under_way = said.act
             trigger.note_started(said.act, now)
-            requests.append((latest, said, dict(evidence.counts), set(evidence.scopes)))
+            requests.append((latest, said, dict(evidence.counts), set(evidence.scopes), heard))
+            heard = []
     return requests, trigger.to_state()
 
 
@@ -127,16 +137,30 @@ def test_limits_hold_for_any_story(story):
     assert times == sorted(times)
     for i, at in enumerate(times):
         assert sum(1 for other in times[: i + 1] if other > at - DAY) <= POLICY.daily_budget
-    last = {}
-    for at, request, counts, standing in requests:
+    last, owed, full_done = {}, {}, set()
+    for at, request, counts, standing, heard in requests:
+        for scope, kind in heard:
+            if kind is Kind.RECOVERED:
+                owed.pop(scope, None)
+                full_done.discard(scope)
+            elif kind is Kind.CERTAIN:
+                owed.setdefault(scope, "incremental")
+            elif scope not in full_done:
+                owed[scope] = "full"
         assert request.scopes
-        assert set(request.scopes) <= standing
+        assert set(request.scopes) <= standing | owed.keys()
+        if request.act.mode == "full":
+            assert any(owed.get(scope) == "full" for scope in request.scopes)
         for scope in request.scopes:
-            if scope in last:
+            if scope in last and scope not in owed:
                 before, seen = last[scope]
                 assert at - before >= POLICY.cooldown_us
                 assert counts[scope] - seen >= POLICY.new_outcomes
             last[scope] = (at, counts.get(scope, 0))
+            if owed.get(scope) == "incremental" or request.act.mode == "full":
+                owed.pop(scope, None)
+            if request.act.mode == "full":
+                full_done.add(scope)
 
 
 @given(steps, st.integers(0, 120))
@@ -160,7 +184,7 @@ def test_a_signal_that_oscillates_makes_no_storm(verdict, agents, recovers):
         evidence.counts[SYSTEM] = i
         evidence.scopes = {scope, SYSTEM} if i % 2 else set()
         if recovers and not i % 2:
-            trigger.observe(detection(scope, Kind.UNLIKELY))
+            trigger.observe(detection(scope, Kind.UNLIKELY), None)
         said = trigger.decide(evidence, scope, now, i, str)
         if isinstance(said, Request):
             made += 1

@@ -220,6 +220,15 @@ class AlertBook:
             self._find_next_due()
         return said
 
+    def withdraw(self, agent_name: str | None, finder: str, now_us: int) -> tuple[Transition, ...]:
+        """Take back all that ``finder`` found of an agent, or of the fleet: it is void."""
+        said = _NONE
+        for entry in list(self._open.values()):
+            if entry.opened.agent_name == agent_name and finder in entry.finders:
+                found = msgspec.structs.replace(entry.latest, finder=finder)
+                said += self.clear(found, now_us)
+        return said
+
     def tick(self, now_us: int) -> tuple[Transition, ...]:
         """Do what is due by log time: end mutes, tell of flapping alerts that held."""
         if not 0 <= self._next_due_us <= now_us:

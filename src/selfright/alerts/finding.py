@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -11,6 +11,7 @@ from selfright.alerts.alert import AlertLevel
 from selfright.alerts.entry import Evaluation
 from selfright.alerts.message import cause, detection_says, retraining_says
 from selfright.detect.detection import Kind, WatchedMetric
+from selfright.events.timestamp import iso
 from selfright.metrics.metric_type import MetricType
 
 if TYPE_CHECKING:
@@ -64,7 +65,23 @@ def of_detection(
         current_value=shown,
         threshold=threshold,
         details=details,
+        change_point=_change_point(detection),
     )
+
+
+def _change_point(detection: Detection) -> dict[str, Any] | None:
+    """Return where the change was: behind which row of the log; None if nobody can tell."""
+    inputs = detection.inputs
+    offset, ts_us = inputs.get("changed_offset"), inputs.get("changed_ts_us")
+    if not isinstance(offset, int) or not isinstance(ts_us, int):
+        return None
+    return {
+        "offset": offset,
+        "at": iso(ts_us) if offset >= 0 else None,  # else it was so from the first outcome on
+        "outcomes_since": detection.n,
+        "began_before_most": inputs["began_before_most"],
+        "began_before_least": inputs["began_before_least"],
+    }
 
 
 def of_retraining(

@@ -88,7 +88,8 @@ def _certainly(detection: Detection) -> str:
     limit = words.form.format(detection.threshold)
     match detection.kind:
         case Kind.DRIFT | Kind.ESCALATED:
-            return f"{what} {since}{fell}: certainly worse than the {limit} it kept"
+            kept = "that is wanted" if inputs["reference"] == "threshold" else "it kept"
+            return f"{what} {since}{fell}: certainly worse than the {limit} {kept}"
         case Kind.CERTAIN:
             return f"{what} {since}{fell}: it has certainly worsened, and is {words.beyond} {limit}"
         case Kind.CONFIRMED:

@@ -18,8 +18,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from selfright.detect.certainty.budget import HOUR_US
-from selfright.detect.certainty.said import detections_of
-from selfright.detect.detection import Kind, WatchedMetric
+from selfright.detect.certainty.said import DETECTOR, detections_of
+from selfright.detect.detection import SYSTEM, Kind, WatchedMetric
 from selfright.detect.labels import Labels
 from selfright.events.absent import Absent, without_deleted
 from selfright.events.intern import Interner
@@ -279,6 +279,7 @@ class Fold:
             self.rooms.watch.note_retraining(code)
             self.rooms.certainty.accept(code)
             self.rooms.trigger.forget(code)
+            self._begin_fleet_anew(moment)
         elif act.verb in {"retire", "delete"} and code is not None:
             self._take_out(act, code, moment)
         moment.tell(self.rooms.book.operator(act, moment.now_us))
@@ -298,7 +299,17 @@ class Fold:
             self.trials.forget(name)
         else:
             rooms.absent.retire(name, act.ts_us)
+        self._begin_fleet_anew(moment)
         self.trials.dismiss(moment)
+
+    def _begin_fleet_anew(self, moment: Moment) -> None:
+        """Learn what is normal for the fleet anew: one of its agents is another, or gone.
+
+        Held against what it was with that agent, it would never be well again.
+        """
+        self.rooms.certainty.accept(SYSTEM)
+        self.rooms.trigger.let_be(SYSTEM)
+        moment.tell(self.rooms.book.withdraw(None, DETECTOR, moment.now_us))
 
     # ---- state -----------------------------------------------------------------------
 

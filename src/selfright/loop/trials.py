@@ -314,7 +314,7 @@ class Trials:
     def _set_aside(self, about: RetrainFinished) -> None:
         """Start the evidence anew: a retraining is judged by what comes after it."""
         watch, certainty = self._rooms.watch, self._rooms.certainty
-        full = about.retrain_type == "full"
+        full = about.retrain_type == "full" and about.state not in {"failed", "aborted"}
         for code in (SYSTEM, *self._about(about)):
             watch.note_retraining(code)
             if full:

@@ -97,8 +97,18 @@ class Asker:
         """Ask for nothing any more on behalf of a metric that is well again."""
         self.certain.pop(metric, None)
         if not self.certain:
-            self.due = None
-            self.full_done = False
+            self.all_recover()
+
+    def all_recover(self) -> None:
+        """Ask for nothing any more: the next drop is another one."""
+        self.certain.clear()
+        self.due = None
+        self.full_done = False
+
+    def owes_again(self) -> None:
+        """Ask for the full attempt once more: it was cut short, and nothing was tried."""
+        if self.certain and self.full_done:
+            self.due, self.full_done = "full", False
 
     def to_state(self) -> dict[str, Any]:
         """Return the exact state as plain values."""

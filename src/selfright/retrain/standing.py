@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from selfright.detect.certainty.episode import ENOUGH
 from selfright.detect.detection import RETRAINING, SYSTEM, Detection, WatchedMetric
 
 _WORTH_IT: Final = frozenset(RETRAINING)
@@ -53,20 +54,27 @@ def new_outcomes(evidence: Standing, scope: int, before: Mapping[int, int]) -> i
     return most
 
 
-def is_explained(evidence: Standing) -> bool:
-    """Tell whether the fleet without the agents that stand is within its thresholds.
+def is_explained(
+    evidence: Standing, agents: Collection[int], certain: Mapping[int, Mapping[str, Any]]
+) -> bool:
+    """Tell whether the fleet without these agents is within its thresholds.
 
-    So it is, too, if what is left has too few outcomes to say anything.
+    So it is, too, if what is left has too few outcomes to say anything. ``certain`` is what
+    is certain about the fleet by metric, beside what stands.
     """
-    agents = [scope for scope in evidence.standing_scopes if scope != SYSTEM]
-    for found in rates_of(evidence, SYSTEM):
-        n, mean = evidence.window(SYSTEM, found.metric)
+    judged = {
+        WatchedMetric(metric): (found["threshold"], found["value"], ENOUGH)
+        for metric, found in certain.items()
+    }
+    for one in rates_of(evidence, SYSTEM):
+        judged[one.metric] = one.threshold, one.value, int(one.inputs["min_n"] or 1)
+    for metric, (threshold, value, min_n) in judged.items():
+        n, mean = evidence.window(SYSTEM, metric)
         total = n * mean
         for scope in agents:
-            agent_n, agent_mean = evidence.window(scope, found.metric)
+            agent_n, agent_mean = evidence.window(scope, metric)
             n, total = n - agent_n, total - agent_n * agent_mean
-        enough = n >= int(found.inputs["min_n"] or 1)
-        if enough and (total / n < found.threshold) == (found.value < found.threshold):
+        if n >= min_n and (total / n < threshold) == (value < threshold):
             return False
     return bool(agents)
 

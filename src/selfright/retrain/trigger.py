@@ -26,7 +26,7 @@ held back, and the reason is recorded once per episode and counted, while
   less than 5 min ago; doubles with each rejection up to 1 h, back to 5 min at the end of
   the episode;
 - ``outcomes``: fewer than 100 new outcomes came since the last attempt about the agent;
-- ``explained``: the fleet stands only because of agents that stand themselves.
+- ``explained``: the fleet stands, or fell, only because of agents that stand or fell themselves.
 
 What is certain waits for neither ``cooldown`` nor ``outcomes``, once an episode.
 
@@ -43,7 +43,6 @@ from typing import Any, Final
 
 from selfright.alerts.message import cause, detection_says
 from selfright.detect.detection import SYSTEM, Detection, Kind
-from selfright.errors import ConfigError
 from selfright.events.record import RetrainFinished, RetrainRequested
 from selfright.retrain.asker import Asker
 from selfright.retrain.pace import Pace, span
@@ -56,56 +55,11 @@ from selfright.retrain.standing import (
     seen_of,
 )
 from selfright.retrain.suppressed import Reason, Suppressed, SuppressedBook
-
-US_PER_S: Final = 1_000_000
-US_PER_MIN: Final = 60 * US_PER_S
-US_PER_HOUR: Final = 60 * US_PER_MIN
+from selfright.retrain.trigger_policy import TriggerPolicy
 
 _CAUSES_TOLD: Final = 3
 
 NameOf = Callable[[int], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerPolicy:
-    """How often a model may be retrained by itself.
-
-    Parameters
-    ----------
-    cooldown_us, cooldown_max_us
-        Pause after an attempt about an agent, and what doubling ends at.
-    new_outcomes
-        New outcomes of the agent between two attempts.
-    daily_budget
-        Automatic attempts within any 24 hours.
-    breaker_rejections, breaker_us
-        So many rejections within 24 hours stop all automatic attempts for so long.
-    model_type
-        The model that automatic retraining is about.
-
-    Raises
-    ------
-    ConfigError
-        If a number is outside its range. The operator's fault.
-    """
-
-    cooldown_us: int = 5 * US_PER_MIN
-    cooldown_max_us: int = US_PER_HOUR
-    new_outcomes: int = 100
-    daily_budget: int = 24
-    breaker_rejections: int = 3
-    breaker_us: int = 6 * US_PER_HOUR
-    model_type: str = "agent_selection"
-
-    def __post_init__(self) -> None:
-        for name in ("new_outcomes", "daily_budget", "breaker_rejections"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "must be at least 1")
-        for name in ("cooldown_us", "breaker_us"):
-            if getattr(self, name) < 0:
-                raise ConfigError(name, getattr(self, name), "must not be negative")
-        if self.cooldown_max_us < self.cooldown_us:
-            raise ConfigError("cooldown_max_us", self.cooldown_max_us, "must reach `cooldown_us`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +125,11 @@ class Trigger:
             return None
         self._now_us = now_us = max(now_us, self._now_us)
         held: list[tuple[int, Reason]] = []
+        if SYSTEM in self.urgent and self._is_explained(evidence):
+            # Each of those agents is owed its own attempt; the fleet is owed none beside it.
+            self._asker(SYSTEM).due = None
+            self._note_due(SYSTEM)
+            held.append((SYSTEM, Reason.EXPLAINED))
         asking: tuple[int, ...] = (scope, SYSTEM)
         if self.urgent and self.in_flight is None and self._pace.held(now_us) is None:
             # Who is certain asks at any outcome: an agent that is avoided has few of its own.
@@ -253,14 +212,19 @@ class Trigger:
             asker = self._askers.get(scope)
             if asker is None:
                 continue  # the agent was retired meanwhile
-            asker.ends(
-                now_us,
-                self.policy.cooldown_max_us,
-                rejected=rejected,
-            )
+            asker.ends(now_us, self.policy.cooldown_max_us, rejected=rejected)
+            if finished.state == "aborted" and finished.retrain_type == "full":
+                asker.owes_again()
+                self._note_due(scope)
         if rejected and self._flight_automatic:
             self._pace.reject(now_us)
         self.in_flight, self._flight_scopes = None, ()
+
+    def let_be(self, scope: int) -> None:
+        """Owe ``scope`` nothing any more: what was certain about it is taken for normal."""
+        if scope in self._askers:
+            self._askers[scope].all_recover()
+            self._note_due(scope)
 
     def forget(self, scope: int) -> None:
         """Drop everything about ``scope``."""
@@ -334,11 +298,17 @@ class Trigger:
             return Reason.COOLDOWN
         if asker.seen and new_outcomes(evidence, scope, asker.seen) < self.policy.new_outcomes:
             return Reason.OUTCOMES
-        if scope == SYSTEM and is_explained(evidence):
+        if scope == SYSTEM and self._is_explained(evidence):
             # Looked at again after as many outcomes as an attempt would need.
             asker.seen = seen_of(evidence, scope)
             return Reason.EXPLAINED
         return None
+
+    def _is_explained(self, evidence: Standing) -> bool:
+        """Tell whether the agents that stand or fell with certainty explain the fleet."""
+        fallen = {scope for scope, asker in self._askers.items() if asker.certain}
+        agents = {*evidence.standing_scopes, *fallen} - {SYSTEM}
+        return is_explained(evidence, agents, self._asker(SYSTEM).certain)
 
     def _suppress(
         self, evidence: Standing, scope: int, reason: Reason, now_us: int, name_of: NameOf

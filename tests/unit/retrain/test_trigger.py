@@ -11,7 +11,8 @@ from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
 from selfright.errors import ConfigError
 from selfright.events.record import GateRecord, RetrainFinished, RetrainRequested, encode_act
 from selfright.retrain.suppressed import Reason, Suppressed
-from selfright.retrain.trigger import Request, Trigger, TriggerPolicy
+from selfright.retrain.trigger import Request, Trigger
+from selfright.retrain.trigger_policy import TriggerPolicy
 
 MIN = 60_000_000
 HOUR = 60 * MIN
@@ -86,7 +87,18 @@ class Story:
         if metrics:
             self.evidence.found[scope] = metrics
             for metric in metrics:
-                self.trigger.observe(detection(scope, metric))
+                self.observe(detection(scope, metric))
+
+    def observe(self, found):
+        """Let the trigger hear a detection."""
+        self.trigger.observe(found, name_of(found.scope))
+
+    def certainly(self, scope, kind=Kind.CERTAIN, metric=M.ACCURACY, changed_us=0):
+        """Let the trigger hear what is certain."""
+        inputs = {"setting": "accuracy_min", "run_length": 1e4, "before": 0.9}
+        inputs |= {"changed_ts_us": changed_us, "changed_offset": 5}
+        found = replace(detection(scope, metric, kind), detector="e", probability=None)
+        self.observe(replace(found, inputs=inputs))
 
     def outcome(self, scope=A, at=0, count=1):
         """Take ``count`` outcomes of an agent into account and decide after the last."""
@@ -295,8 +307,8 @@ def test_back_to_normal_resets_the_pause():
         story.attempt(at)
     first = story.outcome(A, 2 * HOUR + MIN, 100)
     assert first.reason is Reason.COOLDOWN
-    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
-    story.trigger.observe(detection(A))
+    story.observe(detection(A, kind=Kind.UNLIKELY))
+    story.observe(detection(A))
     again = story.outcome(A, 2 * HOUR + 2 * MIN)
     assert again.reason is Reason.COOLDOWN
     assert again is not first
@@ -309,7 +321,7 @@ def test_an_episode_ends_when_everything_is_normal():
     story.stands(A, M.ACCURACY, M.SUCCESS_RATE)
     for at in (0, HOUR):
         story.attempt(at)
-    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    story.observe(detection(A, kind=Kind.UNLIKELY))
     assert story.outcome(A, HOUR + 19 * MIN, 100).reason is Reason.COOLDOWN
 
 
@@ -318,39 +330,169 @@ def test_a_rejection_after_the_episode_does_not_double():
     story = Story()
     story.stands(A, M.ACCURACY)
     request = story.outcome(A)
-    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
+    story.observe(detection(A, kind=Kind.UNLIKELY))
     story.finish(request, MIN)
-    story.trigger.observe(detection(A))
+    story.observe(detection(A))
     assert isinstance(story.outcome(A, 6 * MIN, 100), Request)
 
 
-def test_two_in_vain_then_a_full_one_once():
-    """The third attempt of an episode is full, the fourth incremental again."""
+def test_attempts_in_vain_stay_incremental():
+    """However often they did not help: a full one needs certainty."""
     story = Story(TriggerPolicy(breaker_rejections=100))
     story.stands(A, M.ACCURACY)
     modes = [story.attempt(i * 2 * HOUR, "promoted").act.mode for i in range(5)]
-    assert modes == ["incremental", "incremental", "full", "incremental", "incremental"]
-    story.trigger.observe(detection(A, kind=Kind.UNLIKELY))
-    story.trigger.observe(detection(A))
-    modes = [story.attempt(i * 2 * HOUR, "promoted").act.mode for i in range(5, 9)]
-    assert modes == ["incremental", "incremental", "full", "incremental"]
+    assert modes == ["incremental"] * 5
 
 
-def test_the_reason_of_a_full_one_says_why():
-    """That incremental ones did not help."""
+def test_what_is_certain_passes_the_pause_once():
+    """Neither cooldown nor new outcomes are waited for; the next attempt waits for both."""
     story = Story()
     story.stands(A, M.ACCURACY)
-    for i in range(2):
-        story.attempt(i * HOUR, "inconclusive")
-    assert "did not help" in story.attempt(2 * HOUR).act.reason
+    story.attempt(0, "inconclusive")
+    assert story.outcome(A, MIN, 1).reason is Reason.COOLDOWN
+    story.certainly(A)
+    assert story.attempt(MIN, "inconclusive", count=1).act.mode == "incremental"
+    story.certainly(A)  # told anew of the same episode: it has had its attempt
+    assert story.outcome(A, 2 * MIN, 1) is None or not story.trigger.urgent
 
 
-def test_an_attempt_that_never_ran_does_not_count_towards_a_full_one():
-    """Aborted by a restart, or failed: nothing was tried yet."""
-    story = Story(TriggerPolicy(breaker_rejections=100))
+def test_what_is_certain_waits_for_what_is_under_way():
+    """One at a time, certain or not; then it asks at anybody's outcome."""
+    story = Story()
+    story.stands(B, M.ACCURACY)
+    request = story.outcome(B)
+    story.certainly(A)
+    assert story.outcome(B, 1).reason is Reason.IN_FLIGHT
+    story.stands(B)
+    story.finish(request, 2, "inconclusive")
+    again = story.outcome(B, 3)
+    assert (again.act.agents, again.act.mode) == (["agent0"], "incremental")
+
+
+def test_the_budget_holds_for_what_is_certain():
+    """And the reason is recorded."""
+    story = Story(TriggerPolicy(daily_budget=1))
     story.stands(A, M.ACCURACY)
-    modes = [story.attempt(i * 2 * HOUR, state="aborted").act.mode for i in range(4)]
-    assert modes == ["incremental"] * 4
+    story.attempt(0, "inconclusive")
+    story.certainly(A)
+    story.certainly(A, Kind.CONFIRMED)
+    assert story.outcome(A, HOUR, 500).reason is Reason.BUDGET
+    assert story.outcome(A, 24 * HOUR, 1).act.mode == "full"
+
+
+def test_a_drop_within_the_threshold_asks_for_nothing():
+    """Drift and its escalation are told by alerts alone."""
+    story = Story()
+    for kind in (Kind.DRIFT, Kind.ESCALATED):
+        story.certainly(A, kind)
+    story.certainly(A, Kind.DRIFT, M.LATENCY)
+    assert story.outcome() is None
+    assert not story.trigger.urgent
+
+
+def test_a_confirmed_drop_is_followed_by_one_full_one():
+    """Once, of whatever metrics, until all of them have recovered."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.certainly(A)
+    assert story.attempt(0).act.mode == "incremental"
+    story.certainly(A, Kind.CONFIRMED)
+    full = story.attempt(1, count=1)
+    assert full.act.mode == "full"
+    assert [found["kind"] for found in full.act.causes] == ["confirmed"]
+    for metric in (M.ACCURACY, M.SUCCESS_RATE):
+        story.certainly(A, Kind.CONFIRMED, metric)
+    assert story.outcome(A, 2 * HOUR, 500) is None
+    story.certainly(A, Kind.RECOVERED)
+    story.certainly(A, Kind.CONFIRMED)
+    assert story.outcome(A, 3 * HOUR, 500) is None  # the success rate has not recovered
+    for metric in (M.ACCURACY, M.SUCCESS_RATE):
+        story.certainly(A, Kind.RECOVERED, metric)
+    story.certainly(A)
+    assert story.attempt(4 * HOUR).act.mode == "incremental"
+    story.certainly(A, Kind.CONFIRMED)
+    assert story.attempt(5 * HOUR).act.mode == "full"
+
+
+def test_what_has_recovered_is_owed_nothing():
+    """A full one that was held back is not made up for."""
+    story = Story(TriggerPolicy(daily_budget=1))
+    story.certainly(A)
+    story.attempt(0)
+    story.certainly(A, Kind.CONFIRMED)
+    assert story.outcome(A, HOUR).reason is Reason.BUDGET
+    story.certainly(A, Kind.RECOVERED)
+    assert story.outcome(A, 25 * HOUR, 500) is None
+
+
+def test_a_full_one_that_was_cut_short_is_owed_again():
+    """Aborted by a restart nothing was tried; one that failed was."""
+    story = Story(TriggerPolicy(breaker_rejections=100))
+    story.certainly(A, Kind.CONFIRMED)
+    assert story.attempt(0, state="aborted").act.mode == "full"
+    assert story.attempt(1, state="failed", count=1).act.mode == "full"
+    assert story.outcome(A, HOUR, 500) is None
+
+
+def test_a_full_one_that_was_cut_short_after_the_recovery_is_not():
+    """Nobody needs it any more."""
+    story = Story()
+    story.certainly(A, Kind.CONFIRMED)
+    request = story.outcome(A)
+    story.certainly(A, Kind.RECOVERED)
+    story.finish(request, 1, state="aborted")
+    assert story.outcome(A, HOUR, 500) is None
+
+
+def test_what_is_certain_closes_the_breaker():
+    """A new alarm does; its confirmation does not."""
+    story = Story(TriggerPolicy(breaker_rejections=1))
+    story.stands(A, M.ACCURACY)
+    story.attempt(0)
+    story.certainly(B, Kind.CONFIRMED)
+    assert story.outcome(B, 1).reason is Reason.BREAKER
+    story.certainly(B)
+    assert story.outcome(B, 2).act.mode == "full"
+
+
+def test_the_data_to_trust_begin_at_the_change():
+    """By agent, the latest of its metrics; the fleet has none."""
+    story = Story()
+    story.certainly(A, changed_us=70)
+    story.certainly(A, metric=M.SUCCESS_RATE, changed_us=50)
+    story.certainly(B, changed_us=20)
+    act = story.outcome(A).act
+    assert act.since_us == {"agent0": 70, "agent1": 20}
+    assert act.agents == ["agent0", "agent1"]
+    story = Story()
+    story.certainly(SYSTEM, changed_us=9)
+    assert (story.outcome(A).act.since_us, story.outcome(A)) == ({}, None)
+
+
+def test_the_fleet_is_not_owed_what_agents_explain():
+    """Each of them is owed its own; the record says so, and nothing is left for later."""
+    story = Story()
+    story.evidence.windows = {SYSTEM: (500, 0.6), A: (400, 0.5), B: (100, 0.9)}
+    story.certainly(A)
+    story.attempt(0, "inconclusive")
+    story.certainly(SYSTEM)
+    assert story.outcome(B, 1).reason is Reason.EXPLAINED
+    story.certainly(A, Kind.RECOVERED)
+    assert story.outcome(B, HOUR, 500) is None
+    story.certainly(A)
+    story.evidence.windows = {SYSTEM: (500, 0.5), A: (400, 0.5), B: (100, 0.5)}
+    story.attempt(2 * HOUR, "inconclusive")
+    story.certainly(SYSTEM, Kind.CONFIRMED)
+    request = story.outcome(B, 3 * HOUR, 500)
+    assert (request.act.agents, request.act.mode) == ([], "full")
+
+
+def test_the_fleet_may_be_let_be():
+    """What was certain about it is void; its pause stays."""
+    story = Story()
+    story.certainly(SYSTEM)
+    story.trigger.let_be(SYSTEM)
+    story.trigger.let_be(A)  # never heard of
+    assert story.outcome() is None
 
 
 def test_the_breaker_opens_after_three_rejections_and_closes_after_six_hours():
@@ -485,10 +627,13 @@ def test_state_is_plain():
     story = Story()
     story.stands(A, M.ACCURACY)
     story.attempt(0)
+    story.certainly(A, Kind.CONFIRMED)
     story.outcome(A, 1)
+    story.certainly(B)
     state = story.trigger.to_state()
     again = Trigger.from_state(TriggerPolicy(), json.loads(json.dumps(state)))
     assert json.dumps(again.to_state()) == json.dumps(state)
+    assert again.urgent == story.trigger.urgent == {B}
 
 
 @pytest.mark.parametrize(
@@ -499,7 +644,6 @@ def test_state_is_plain():
         ("breaker_rejections", 0),
         ("cooldown_us", -1),
         ("breaker_us", -1),
-        ("incremental_before_full", -1),
         ("cooldown_max_us", MIN),
     ],
 )
@@ -526,7 +670,7 @@ def test_an_attempt_that_the_fleet_asked_for_starts_the_pause_of_its_agents():
 
 
 def test_what_the_fleet_tried_is_not_held_against_an_agent_that_was_well():
-    """Two attempts about the whole fleet do not make an agent's first one a full one."""
+    """Two attempts about the whole fleet do not lengthen an agent's pause."""
     story = Story()
     for at in (0, HOUR):
         story.stands(SYSTEM, M.ACCURACY)

@@ -97,10 +97,16 @@ class Episode:
             return Finds.LASTS
         return found
 
-    def alarm(self, reference: int, here: Mark, changed: Mark) -> Finds | None:
-        """Take another alarm of the stream: it may point to a later and deeper drop."""
+    def alarm(
+        self, reference: int, here: Mark, changed: Mark, *, deeper: bool = False
+    ) -> Finds | None:
+        """Take another alarm of the stream; ``deeper``: of the reference that is the threshold.
+
+        A drop goes on alarming, each time with the change point that makes it look worst: only
+        an alarm against the threshold itself shows that there was a later and deeper one.
+        """
         self.alarms += 1
-        if not self.beyond and _below(self.threshold, changed, here):
+        if deeper and not self.beyond and _below(self.threshold, changed, here):
             self.reference, self.changed = reference, changed
         return self.judge(here)
 
@@ -198,6 +204,7 @@ class Episode:
         self._reached = self._reached or sum(self._lasting) >= BETS * _LASTS
         return (
             self._reached
+            and self.beyond  # twenty fresh outcomes of an agent within it may be below by chance
             and self._settled is not None
             and _below(self.threshold, self._settled, here)
         )

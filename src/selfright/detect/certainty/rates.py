@@ -54,7 +54,7 @@ class Rates:
         self._now: list[list[Grade]] = []  # what each stream is held against
         self._undo: dict[int, Episode | None] = {}  # as they were before the block
         self._undo_tens: list[tuple[int, Snapshot, list[Grade]]] = []
-        # Streams that were under suspicion since their last fifty outcomes.
+        # Streams that were under suspicion, or begun anew, since their last fifty outcomes.
         self._tainted: set[int] = set()
         self._undo_taint: list[tuple[int, bool]] = []
 
@@ -94,9 +94,10 @@ class Rates:
         self._now[slot] = self._grades(slot, self._references[slot].levels())
         self.bank.use(slot, self._now[slot])
         self.bank.clear(slot)
+        # Of the fifty under way the sums are incomplete: they would count as failures.
+        self._tainted.add(slot)
         if anchor:
             self.episodes.pop(slot, None)
-            self._tainted.discard(slot)
 
     def rethreshold(self, slot: int, threshold: float) -> None:
         """Hold a stream against another threshold from here on."""
@@ -141,26 +142,29 @@ class Rates:
             # Of several that alarm at once the highest says most about how far it fell.
             first = max(raised, key=lambda r: self._now[slot][r])
             self._undo.setdefault(slot, None)
+            # Begun anew a moment ago: the sums of the fifty under way are incomplete.
+            began = None if slot in self._tainted else self._began(slot, lane)
             if slot not in self._tainted:
                 self._undo_taint.append((slot, False))
                 self._tainted.add(slot)
             self.episodes[slot] = Episode(
                 first, self._now[slot][first], self._thresholds[slot], here, lane.changed(first)
             )
-            self.episodes[slot].began = self._began(slot, lane)
+            self.episodes[slot].began = began
             finds = self.episodes[slot].judge(here)
-            if finds is None:
-                self._say(row, slot, Kind.DRIFT, here, self.episodes[slot])
+            kind = Kind.DRIFT if finds is None else _KINDS[finds]
+            self._say(row, slot, kind, here, self.episodes[slot])
         else:
             episode = self._changing(slot)
             finds = None
             for r in raised:
-                finds = finds or episode.alarm(r, here, lane.changed(r))
-        if finds is not None:
-            self._say(row, slot, _KINDS[finds], here, self.episodes[slot])
+                deeper = REFERENCES[r] == "threshold"
+                finds = finds or episode.alarm(r, here, lane.changed(r), deeper=deeper)
+            if finds is not None:
+                self._say(row, slot, _KINDS[finds], here, episode)
 
     def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
-        """Accept fifty outcomes, unless the stream was under suspicion at one of them."""
+        """Accept fifty outcomes; not if the stream was under suspicion, or begun, among them."""
         if slot in self.episodes:
             return None
         if slot in self._tainted:

@@ -31,7 +31,7 @@ def detections_of(stream: Stream, found: Found, policy: WatchPolicy) -> tuple[De
     match found.kind:
         case Kind.DRIFT:
             return (_of_rate(stream, found, found.kind, drift, policy),)
-        case Kind.CERTAIN if found.said is Kind.DRIFT:
+        case Kind.CERTAIN | Kind.CONFIRMED if found.said is Kind.DRIFT:
             # The drift is part of something worse, which has a rule of its own.
             return (
                 _of_rate(stream, found, Kind.ESCALATED, drift, policy),
@@ -48,12 +48,14 @@ def _of_rate(stream: Stream, found: Found, kind: Kind, rule: str, policy: WatchP
     at_once = AT_ONCE if stream.scope == SYSTEM else 1
     n = found.n * at_once
     value = _turned(metric, found.mean)
-    drift = rule != BOUNDS[metric].setting
-    threshold = _turned(metric, found.bound) if drift else policy.judged(metric)
+    reference, wanted = REFERENCES[found.reference], policy.judged(metric)
+    # The detectors round a reference down to their grid; a threshold is told as it was set.
+    kept = wanted if reference == "threshold" else _turned(metric, found.bound)
+    threshold = wanted if rule == BOUNDS[metric].setting else kept
     inputs: dict[str, float | int | str | None] = {
         "setting": rule,
-        "reference": REFERENCES[found.reference],
-        "reference_value": _turned(metric, found.bound),
+        "reference": reference,
+        "reference_value": kept,
         "before": None if found.before is None else _turned(metric, found.before),
         "before_n": found.before_n * at_once,
         "temper": found.temper,
