@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from selfright.detect.certainty.bets import RANK_BETS
 from selfright.detect.certainty.budget import LEAST
+from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy, Rows
 from selfright.detect.certainty.quantities import SIDES, Quantities
 from selfright.detect.certainty.rank import FIRST, octaves
 from selfright.detect.certainty.spike import LIMIT
-from selfright.detect.detection import Kind
+from selfright.detect.detection import Kind, WatchedMetric
 
 _FINE: Final = 1e6
 _SPREADS: Final = 0.5  # octaves for each spread of the first values, on the straight scale
@@ -56,37 +56,38 @@ def scored(amounts: Sequence[np.ndarray]) -> list[Scores]:
     its evidence over that of the level at which it alarms, 1 where it alarms; the larger of both
     sides. While an alarm stands both are silent, as they are towards an operator.
     """
-    ours = Quantities()
+    certainty = Certainty(CertaintyPolicy(run_length=LEAST), {})
     scores = [Scores(np.zeros(len(x)), np.zeros(len(x))) for x in amounts]
-    for _ in amounts:
-        ours.add(low=True)
     for row in range(max(map(len, amounts))):
-        there = [k for k, x in enumerate(amounts) if row < len(x)]
-        _take(ours, row, there, np.array([amounts[k][row] for k in there]), scores)
+        there = np.flatnonzero([row < len(x) for x in amounts])
+        _take(certainty, row, there, np.array([amounts[k][row] for k in there]), scores)
     return scores
 
 
 def _take(
-    ours: Quantities, row: int, there: list[int], values: np.ndarray, scores: list[Scores]
+    certainty: Certainty, row: int, there: np.ndarray, values: np.ndarray, scores: list[Scores]
 ) -> None:
-    of = np.array(there, dtype=np.int64)
-    at = np.full(len(of), row, dtype=np.int64)
-    ready = ours.references.ready(of)
-    z = np.abs(ours.references.deviation(of, octaves(values)))
-    silent = {slot // SIDES for slot in ours.episodes}
-    found = ours.feed(of, values, at, at, LEAST)
-    ours.keep()
-    alarmed = {one.slot // SIDES for one in found if one.kind is Kind.DRIFT}
-    for k, is_ready, deviation in zip(there, ready.tolist(), z.tolist(), strict=True):
-        if not is_ready or k in silent:
-            continue
-        scores[k].spike[row] = deviation / (deviation + LIMIT)
-        scores[k].rank[row] = 1.0 if k in alarmed else _evidence(ours, k)
+    # Nobody else looks at what a detector thinks of a value that is nothing to tell.
+    inside = certainty._quantities  # noqa: SLF001
+    silent = {stream.scope for stream in certainty.suspects()}
+    # Baselines are numbered like the series, which all begin together.
+    z = np.abs(inside.references.deviation(there, octaves(values)))
+    columns = np.full((len(there), len(WatchedMetric)), -1.0)
+    columns[:, WatchedMetric.TOKEN_USAGE] = values
+    at = np.full(len(there), row, dtype=np.int64)
+    # The clock stands still: hours of the week are learnt from a fleet, and this is none.
+    found = certainty.feed(Rows(there, columns, at, at), 0)
+    certainty.keep()
+    if row < FIRST:
+        return
+    alarmed = {stream.scope for stream, one in found if one.kind is Kind.DRIFT}
+    for k, deviation in zip(there.tolist(), z.tolist(), strict=True):
+        if k not in silent:
+            scores[k].spike[row] = deviation / (deviation + LIMIT)
+            scores[k].rank[row] = 1.0 if k in alarmed else _evidence(inside, k)
 
 
-def _evidence(ours: Quantities, baseline: int) -> float:
-    most = max(
-        sum(ours.bank.lane(SIDES * baseline + side).evidence[0]) / len(RANK_BETS)
-        for side in range(SIDES)
-    )
+def _evidence(inside: Quantities, baseline: int) -> float:
+    sides = [inside.bank.lane(SIDES * baseline + side).evidence[0] for side in range(SIDES)]
+    most = max(sum(evidence) / len(evidence) for evidence in sides)
     return float(np.log1p(most) / np.log1p(LEAST))

@@ -213,15 +213,9 @@ class Certainty:
         yield from (self._side(slot) for slot in self._quantities.episodes)
 
     def spikes(self) -> list[tuple[Stream, Spike]]:
-        """Return the newest values far from all that was usual for their agent, newest last.
-
-        They are 1,000 at most, for the whole fleet. None of an agent while its quantity is
-        under suspicion: then nearly all would be.
-        """
-        return [
-            (self._baselines[one.of]._replace(low=one.z < 0.0), one)
-            for one in self._quantities.spikes.newest()
-        ]
+        """Return the newest values far from all that was usual for their agent, newest last."""
+        newest = self._quantities.spikes.newest()
+        return [(self._baselines[one.of]._replace(low=one.z < 0.0), one) for one in newest]
 
     # ---- state -----------------------------------------------------------------------
 
