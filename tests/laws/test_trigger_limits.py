@@ -77,6 +77,7 @@ def result(act, verdict):
 POLICY = TriggerPolicy(new_outcomes=5, breaker_rejections=4, breaker_us=30 * MIN, daily_budget=8)
 VERDICTS = ("promoted", "rejected", "inconclusive", "failed", "aborted")
 
+AGAIN = "again"
 CERTAINTIES = (Kind.CERTAIN, Kind.CONFIRMED, Kind.RECOVERED)
 
 # One step: whose outcome, how many, how much later, what stands from now on, what happens
@@ -115,18 +116,37 @@ def play(story, save_at=None):
             trigger.observe(detection(*certain), None)
             heard.append(certain)
         if verdict is not None and under_way is not None:
-            trigger.note_finished(result(under_way, verdict), now)
+            trigger.note_finished(result(under_way.act, verdict), now)
+            if verdict == "aborted" and under_way.act.mode == "full":
+                heard += [(who, AGAIN) for who in under_way.scopes]
             under_way = None
         for who in (scope, SYSTEM):
             evidence.counts[who] = evidence.counts.get(who, 0) + count
         said = trigger.decide(evidence, scope, now, offset, lambda s: None if s < 0 else f"a{s}")
         if isinstance(said, Request):
             assert under_way is None, "two in flight"
-            under_way = said.act
+            under_way = said
             trigger.note_started(said.act, now)
             requests.append((latest, said, dict(evidence.counts), set(evidence.scopes), heard))
             heard = []
     return requests, trigger.to_state()
+
+
+def _hear(heard, owed, full_done):
+    """Keep the books of what is owed to whom, as the trigger promises to."""
+    for scope, kind in heard:
+        if kind is Kind.RECOVERED:
+            owed.pop(scope, None)
+            full_done.discard(scope)
+        elif kind is Kind.CERTAIN:
+            owed.setdefault(scope, "incremental")
+        elif kind == AGAIN:
+            # Cut short, nothing was tried: whoever has not recovered is owed it once more.
+            if scope in full_done:
+                full_done.discard(scope)
+                owed[scope] = "full"
+        elif scope not in full_done:
+            owed[scope] = "full"
 
 
 @given(steps)
@@ -139,14 +159,7 @@ def test_limits_hold_for_any_story(story):
         assert sum(1 for other in times[: i + 1] if other > at - DAY) <= POLICY.daily_budget
     last, owed, full_done = {}, {}, set()
     for at, request, counts, standing, heard in requests:
-        for scope, kind in heard:
-            if kind is Kind.RECOVERED:
-                owed.pop(scope, None)
-                full_done.discard(scope)
-            elif kind is Kind.CERTAIN:
-                owed.setdefault(scope, "incremental")
-            elif scope not in full_done:
-                owed[scope] = "full"
+        _hear(heard, owed, full_done)
         assert request.scopes
         assert set(request.scopes) <= standing | owed.keys()
         if request.act.mode == "full":

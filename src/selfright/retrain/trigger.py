@@ -92,6 +92,7 @@ class Trigger:
         self.in_flight: str | None = None
         self.suppressed = SuppressedBook()
         self.urgent: set[int] = set()  # scopes to which certainty owes an attempt
+        self._held_back: set[int] = set()  # those of them that were recorded as such
         self._flight_scopes: tuple[int, ...] = ()
         self._flight_automatic = False
         self._askers: dict[int, Asker] = {}
@@ -130,11 +131,7 @@ class Trigger:
             self._asker(SYSTEM).due = None
             self._note_due(SYSTEM)
             held.append((SYSTEM, Reason.EXPLAINED))
-        asking: tuple[int, ...] = (scope, SYSTEM)
-        if self.urgent and self.in_flight is None and self._pace.held(now_us) is None:
-            # Who is certain asks at any outcome: an agent that is avoided has few of its own.
-            asking = tuple(dict.fromkeys((scope, *sorted(self.urgent), SYSTEM)))
-        for who in asking:
+        for who in dict.fromkeys((scope, *self._waiting(now_us), SYSTEM)):
             if self._is_about(who) or not self._asks(evidence, who):
                 continue
             why = self._held(evidence, who, now_us)
@@ -244,6 +241,7 @@ class Trigger:
             "pace": self._pace.to_state(),
             "askers": [[scope, asker.to_state()] for scope, asker in self._askers.items()],
             "suppressed": self.suppressed.to_state(),
+            "held_back": sorted(self._held_back),
         }
 
     @classmethod
@@ -259,6 +257,7 @@ class Trigger:
             trigger._askers[scope] = Asker.from_state(asker)
             trigger._note_due(scope)
         trigger.suppressed.restore(state["suppressed"])
+        trigger._held_back = set(state["held_back"])
         return trigger
 
     # ---- inside ----------------------------------------------------------------------
@@ -268,6 +267,19 @@ class Trigger:
         if asker is None:
             asker = self._askers[scope] = Asker(self.policy.cooldown_us)
         return asker
+
+    def _waiting(self, now_us: int) -> list[int]:
+        """Return who asks because of certainty, whoever's outcome it is.
+
+        An agent that is avoided has few of its own. While nobody may be retrained each of
+        them is looked at, and recorded, once.
+        """
+        if not self.urgent:
+            return []
+        nobody = self.in_flight is not None or self._pace.held(now_us) is not None
+        waiting = sorted(self.urgent - self._held_back if nobody else self.urgent)
+        self._held_back = set(self.urgent) if nobody else set()
+        return waiting
 
     def _note_due(self, scope: int) -> None:
         if self._askers[scope].due is None:
