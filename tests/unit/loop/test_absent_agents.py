@@ -6,7 +6,7 @@ import pytest
 
 from selfright import ModelType, PerformanceMonitor, RealTimeModelUpdater
 from selfright.assemble import Learning, open_circle
-from selfright.config import Settings
+from selfright.config import Settings, with_values
 from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.record import OperatorAct, RetrainRequested
 from selfright.learn.strategy import UpdateStrategy
@@ -216,3 +216,31 @@ def _row(door, run_id, name, status, now_us):
 
 def _act(act_id, ts_us, verb, target):
     return OperatorAct(act_id=act_id, ts_us=ts_us, verb=verb, target=target, arguments={})
+
+
+@pytest.mark.parametrize("verb", ["accept_as_normal", "retire", "delete"])
+def test_the_fleet_is_not_held_against_what_it_was_with_that_agent(kept, verb):
+    """Its drift is over with the agent's, and what is normal for it is learnt anew."""
+    kept.settings = with_values(kept.settings, {"detect.min_drop": 0.0})
+    circle = kept.open()
+    for success in (1.0, 0.9):
+        for _ in range(12):
+            kept.runs(circle, "a", 400, success)
+    circle.pump()
+
+    def drifting():
+        open_ = circle.fold.rooms.book.active()
+        return {alert.agent_name for alert in open_ if alert.rule.startswith("success_rate")}
+
+    assert drifting() == {"a", None}
+    act = OperatorAct(
+        act_id="by-hand", ts_us=kept.clock.now_us(), verb=verb, target="a", arguments={}
+    )
+    circle.act(act)
+    circle.pump()
+    assert drifting() == set()
+    assert not list(circle.fold.rooms.certainty.suspects())
+    for _ in range(12):
+        kept.runs(circle, "b", 400, 0.9)
+    circle.pump()
+    assert None not in drifting()

@@ -247,8 +247,8 @@ class Rates:
         if not 0.0 < before < 1.0:
             return None
         full, rest = divmod(lane.n % FIFTY, TEN)
-        parts = [(TEN, ten) for ten in (*reference.latest(_LOOKED_BACK), *lane.tens[:full])]
-        return interval([*parts, (rest, lane.tens[full] if rest else 0.0)], before)
+        tens = [*reference.latest(_LOOKED_BACK), *lane.tens[:full]]
+        return interval(tens, before, (rest, lane.tens[full] if rest else 0.0))
 
     def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
         reference = self._references[slot]
