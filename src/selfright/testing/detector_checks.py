@@ -6,7 +6,7 @@ nothing until it has been seen to fail; the tests of this module plant a fault f
 
 >>> from selfright.testing.detector_checks import CHECKS
 >>> sorted(CHECKS)[:3]
-['alarms_again_after_an_alarm', 'finds_a_drop', 'is_a_function_of_its_outcomes']
+['a_checkpoint_and_the_rest_is_the_whole', 'alarms_again_after_an_alarm', 'finds_a_drop']
 """
 
 from __future__ import annotations

@@ -81,18 +81,22 @@ def test_child_does_not_keep_the_parents_lock(tmp_path):
     """A child that lives on does not lock the log against the parent's successor."""
     log = SqliteLog(tmp_path / "events.db")
     hold, let_go = os.pipe()
+    heard, says = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(let_go)
+        os.write(says, b"!")  # what a child does after a fork is done by now
         os.read(hold, 1)
         os._exit(0)
     try:
+        os.read(heard, 1)
         log.close()
         SqliteLog(tmp_path / "events.db").close()
     finally:
         os.close(let_go)
         os.waitpid(pid, 0)
-        os.close(hold)
+        for end in (hold, heard, says):
+            os.close(end)
 
 
 def test_child_that_exits_leaves_the_file_alone(tmp_path):
