@@ -128,6 +128,7 @@ def test_back_undoes_one_addition(seed: int, at: int) -> None:
     reference.add([10.0] * 5)
     reference.back(before)
     assert reference.levels() == levels
+    assert reference.to_state() == straight.to_state()
     for tens in fifties[at:]:
         assert reference.add(tens) == straight.add(tens)
 
