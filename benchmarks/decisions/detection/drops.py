@@ -10,6 +10,7 @@ from benchmarks.decisions.detection import ours, peers, streams
 from benchmarks.decisions.detection.limits import most_per_unit
 from benchmarks.decisions.detection.streams import Floats, pieces, ramp
 from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, delay, short
+from benchmarks.decisions.detection.table import rate as as_rate
 
 _WITHIN = 2000
 _MOST = {".90 -> .65": 40, ".90 -> .80": 165, ".90 -> .85": 580, ".90 -> .65 over 1,000": 400}
@@ -19,20 +20,7 @@ _SHARE_OF_SMALL = 0.95
 def delays(effort: Effort) -> list[Section]:
     """Median delay of four drops, plain and with production defaults."""
     n, before, within = effort(200, 6), effort(2000, 600), effort(_WITHIN, 1200)
-    slope = effort(1000, 500)
-    drawn = {
-        name: streams.outcomes(streams.chance("drops", i), pieces((0.9, before), *after), n)
-        for i, (name, after) in enumerate(
-            {
-                ".90 -> .65": [(0.65, within)],
-                ".90 -> .80": [(0.80, within)],
-                ".90 -> .85": [(0.85, within)],
-            }.items()
-        )
-    }
-    slow = np.concatenate([pieces((0.9, before)), ramp(0.9, 0.65, slope)])
-    slow = np.concatenate([slow, pieces((0.65, within - slope))])
-    drawn[".90 -> .65 over 1,000"] = streams.outcomes(streams.chance("drops", 9), slow, n)
+    drawn = _drawn(n, before, within, effort(1000, 500))
     section = Section(
         "drops",
         "Delay of a drop",
@@ -47,6 +35,12 @@ def delays(effort: Effort) -> list[Section]:
         section.add(
             f"{ours.NAME}, production defaults, run length 1e{round(np.log10(level))}",
             [Cell(delay(_ours(x, ours.production(level), before))) for x in drawn.values()],
+        )
+    for other in (effort(1000, 500), effort(4000, 700)):
+        others = _drawn(n, other, within, effort(1000, 500))
+        section.add(
+            f"{ours.NAME}, {other:,} outcomes before",
+            [Cell(delay(_ours(x, ours.plain(), other))) for x in others.values()],
         )
     for peer in (*peers.river(), *peers.window_rules()):
         found = [peers.delays(peer, x, before, within, ours.THRESHOLD) for x in drawn.values()]
@@ -95,6 +89,20 @@ def fleet(effort: Effort) -> list[Section]:
         ]
         section.add(peer.name, [Cell(cell.text) for cell in _of_fleet(false, found, 0)])
     return [section]
+
+
+def _drawn(n: int, before: int, within: int, slope: int) -> dict[str, Floats]:
+    """Return the streams of each drop, which begins behind ``before`` outcomes."""
+    rates = {
+        f".90 -> {as_rate(after)}": pieces((0.9, before), (after, within))
+        for after in (0.65, 0.80, 0.85)
+    }
+    steady, bad = pieces((0.9, before)), pieces((0.65, within - slope))
+    rates[".90 -> .65 over 1,000"] = np.concatenate([steady, ramp(0.9, 0.65, slope), bad])
+    return {
+        name: streams.outcomes(streams.chance("drops", 10 * before + i), rate, n)
+        for i, (name, rate) in enumerate(rates.items())
+    }
 
 
 def _of_fleet(false: int, found: list[float], sound: int) -> list[Cell]:

@@ -45,7 +45,7 @@ _POLICIES = {ours.NAME: ours.plain(), f"{ours.NAME}, production defaults": ours.
 
 def attempts(effort: Effort) -> list[Section]:
     """The first attempt after a drop, and the full retrainings that follow."""
-    n, before, after = effort(200, 3), effort(1000, 500), effort(2000, 500)
+    n, before, after = effort(200, 3), effort(2000, 500), effort(2000, 500)
     down = streams.outcomes(streams.chance("attempts"), pieces((0.9, before), (0.65, after)), n)
     always = streams.outcomes(streams.chance("attempts", 1), pieces((0.65, after)), n)
     first = Section(
@@ -71,15 +71,16 @@ def attempts(effort: Effort) -> list[Section]:
         ]
         first.add(", ".join(filter(None, (ours.NAME, who))), cells)
     full.add(ours.NAME, _full(found, before))
-    done = [list(acting.deeds(one, ours.production(), 10)) for one in down]
-    first.add(
-        f"{ours.NAME}, production defaults",
-        [Cell(delay(acting.first(done, "incremental", before))), Cell("")],
-    )
-    full.add(
-        f"{ours.NAME}, production defaults",
-        [Cell(cell.text) for cell in _full(done, before)],
-    )
+    more = {f"{ours.NAME}, production defaults": (before, ours.production())}
+    for other in (effort(1000, 600), effort(4000, 700)):
+        more[f"{ours.NAME}, {other:,} outcomes before"] = (other, ours.plain())
+    for who, (healthy_for, policy) in more.items():
+        rate = pieces((0.9, healthy_for), (0.65, after))
+        x = streams.outcomes(streams.chance("attempts", healthy_for), rate, n)
+        done = [list(acting.deeds(one, policy, 10)) for one in x]
+        soonest = acting.first(done, "incremental", healthy_for)
+        first.add(who, [Cell(delay(soonest)), Cell("")])
+        full.add(who, [Cell(cell.text) for cell in _full(done, healthy_for)])
     for peer in peers.window_rules():
         late = peers.delays(peer, down, before, after, ours.THRESHOLD)
         soon_by = peers.delays(peer, always, 0, after, ours.THRESHOLD)
