@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfright.detect.certainty.bank import Accused, Bank, Block
+from selfright.detect.certainty.bets import NO_GRADE, RATE_BETS, Grade, grade, values
 from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy, Rows
 from selfright.detect.certainty.found import Found
+from selfright.detect.certainty.lane import Lane, Mark
 from selfright.detect.certainty.rank import octaves
 from selfright.detect.detection import SYSTEM, WatchedMetric
 from selfright.loop.saved import decode_state, encode_state
@@ -62,18 +64,120 @@ def _state(certainty: Certainty) -> bytes:
     return encode_state(certainty.to_state())
 
 
-@pytest.mark.parametrize("graded", [False, True])
-@pytest.mark.parametrize("agents", [1, 5, 60])
-def test_rounds_equal_one_stream_after_the_other(agents: int, graded: bool) -> None:
-    """The vectorised form and the scalar form find the same and end in the same state, exactly."""
-    rows = _fleet(agents, 12_000, agents, graded=graded)
-    ends = []
-    for narrow in (1, 7, 10**9):
-        certainty = Certainty(EAGER, THRESHOLDS, narrow=narrow)
-        ends.append((_feed(certainty, rows, [997]), _state(certainty)))
-    assert ends[0] == ends[1] == ends[2]
-    assert len(ends[0][0]) > agents
-    assert certainty.spikes() or agents == 60
+class Diary:
+    """A keeper that writes down what it hears, suspects streams for a while, and renews."""
+
+    def __init__(self) -> None:
+        self.heard: dict[int, list[Any]] = {}
+        self.suspects: dict[int, int] = {}
+
+    def watched(self) -> dict[int, int]:
+        """Return the suspects."""
+        return self.suspects
+
+    def outcome(self, slot: int, row: int, x: float, here: Mark) -> None:
+        """Suspect for 70 outcomes."""
+        self._hear(slot, ("outcome", row, x, here))
+        self.suspects[slot] -= 1
+        if not self.suspects[slot]:
+            del self.suspects[slot]
+
+    def alarm(self, row: int, alarms: int, here: Mark, accused: Accused) -> None:
+        """Suspect from here on."""
+        slot, lane, grades = accused
+        changed = [lane.changed(r) for r in range(REFERENCES)]
+        self._hear(slot, ("alarm", row, alarms, here, changed, lane.tens(), grades))
+        self.suspects.setdefault(slot, 70)
+
+    def fifties(self, slots: Any, tens: Any) -> Any:
+        """Renew the references now and then."""
+        places, renewed = [], []
+        for at, slot in enumerate(slots.tolist()):
+            self._hear(slot, ("fifty", tens[:, at].tolist()))
+            if len(self.heard[slot]) % 3 == 0:
+                mean = tens[:, at].sum() / 50.0
+                places.append(at)
+                renewed.append(
+                    [NO_GRADE, grade(mean - 0.1, 1.5), grade(min(mean + 0.02, 0.99), 1.0)]
+                )
+        return np.array(places, dtype=np.int64), [list(of) for of in zip(*renewed, strict=True)]
+
+    def _hear(self, slot: int, what: Any) -> None:
+        self.heard.setdefault(slot, []).append(what)
+
+
+REFERENCES = 3
+
+
+def _one_by_one(block: Block, level: float, keeper: Diary, grades: list[Grade]) -> dict[int, Lane]:
+    """Do what a bank does, by the scalar form."""
+    lanes: dict[int, Lane] = {}
+    held: dict[int, list[Grade]] = {}
+    columns = (column.tolist() for column in block)
+    for row, (slot, x, offset, ts_us) in enumerate(zip(*columns, strict=True)):
+        lane = lanes.get(slot)
+        if lane is None:
+            lane = lanes[slot] = Lane(REFERENCES)
+            held[slot] = grades
+            lane.values = [values(of, RATE_BETS) for of in grades]
+        alarms = lane.update(x, level, offset, ts_us)
+        here = Mark(lane.n, lane.total, offset, ts_us)
+        if slot in keeper.watched():
+            keeper.outcome(slot, row, x, here)
+        if alarms:
+            keeper.alarm(row, alarms, here, Accused(slot, lane, held[slot]))
+            lane.forget(alarms)
+        if lane.n % 50 == 0:
+            tens = np.array(lane.tens())[:, np.newaxis]
+            _, renewed = keeper.fifties(np.array([slot]), tens)
+            if renewed:
+                held[slot] = [of for (of,) in renewed]
+                lane.values = [values(of, RATE_BETS) for of in held[slot]]
+    return lanes
+
+
+def _plain(lane: Lane) -> list[Any]:
+    edges = lane.edges if lane.n % 50 == 0 else lane.edges[: (lane.n - 1) % 50 // 10 + 1]
+    return [lane.n, lane.total, edges, lane.products, lane.sums, lane.heights, lane.places]
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000),
+    streams=st.sampled_from([1, 2, 9, 150]),
+    graded=st.booleans(),
+    size=st.sampled_from([1, 13, 400, 6_000]),
+    level=st.sampled_from([15.0, 200.0]),
+)
+def test_the_vectorised_form_equals_the_scalar_form(
+    seed: int, streams: int, graded: bool, size: int, level: float
+) -> None:
+    """They say the same, in the same order by stream, and end in the same state, to the bit."""
+    rng, rows = np.random.default_rng(seed), 3_000 if size > 1 else 300
+    slots = np.minimum(rng.geometric(2.0 / (streams + 1), rows) - 1, streams - 1)
+    x = rng.random(rows) < np.where(np.arange(rows) < rows / 2, 0.9, 0.6)
+    graded_x = np.clip(x * 0.8 + 0.2 * rng.random(rows), 0.0, 1.0)
+    block = Block(slots, graded_x if graded else x.astype(np.float64), np.arange(rows) * 3,
+                  np.arange(rows) * STEP_US)  # fmt: skip
+    grades = [grade(0.88, 1.0), grade(0.8, 2.0), NO_GRADE]
+    bank, ours, theirs = Bank(REFERENCES, RATE_BETS), Diary(), Diary()
+    for _ in range(streams):
+        bank.add(grades)
+    for first in range(0, rows, size):
+        ours_before = {slot: len(heard) for slot, heard in ours.heard.items()}
+        bank.feed(Block(*(column[first : first + size] for column in block)), level, ours)
+        bank.keep()
+        for slot, heard in ours.heard.items():  # rows count from the beginning of a block
+            for at in range(ours_before.get(slot, 0), len(heard)):
+                kind, *rest = heard[at]
+                if kind != "fifty":
+                    heard[at] = (kind, rest[0] + first, *rest[1:])
+    lanes = _one_by_one(block, level, theirs, grades)
+    assert ours.heard == theirs.heard
+    assert ours.suspects == theirs.suspects
+    for slot, lane in lanes.items():
+        assert _plain(bank.lane(slot)) == _plain(lane)
+        assert bank.lane(slot).values == lane.values
 
 
 @settings(max_examples=15)

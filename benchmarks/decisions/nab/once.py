@@ -41,8 +41,9 @@ def spike(values: np.ndarray) -> np.ndarray:
             z = np.abs(references.deviation(of, amounts[part]))
             scores[part] = z / (z + LIMIT)
         references.collect(of, amounts[part])
-        for stream in references.due(one):
-            references.renew(stream)
+        due = references.due(one)
+        if len(due):
+            references.renew(due)
         start = part.stop
     return scores
 

@@ -150,7 +150,7 @@ def _evidence(
     for row in rows:
         x = 1.0 - row.x if turned else row.x
         lane.update(x, inputs["run_length"], row.offset, row.ts_us)
-        share = sum(lane.evidence[0]) / (BETS * inputs["run_length"])
+        share = sum(lane.evidence(0)) / (BETS * inputs["run_length"])
         course.append(
             {"at": iso(row.ts_us), "offset": row.offset, "outcome": row.x, "share": share}
         )

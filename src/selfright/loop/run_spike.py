@@ -10,7 +10,7 @@ from selfright.detect.policy import BOUNDS
 from selfright.events.timestamp import iso
 
 if TYPE_CHECKING:
-    from selfright.detect.certainty.fleet import Stream
+    from selfright.detect.certainty.owners import Stream
     from selfright.detect.certainty.spike import Spike
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy, Rows
-from selfright.detect.certainty.spike import LIMIT, NEWEST, Spike, Spikes, spread_of
+from selfright.detect.certainty.spike import LIMIT, NEWEST, Spike, Spikes, spreads_of
 from selfright.detect.detection import WatchedMetric
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -104,6 +104,6 @@ def test_a_spread_is_the_widest_that_a_tail_means() -> None:
     """One value in twenty far above counts, one in two hundred does not."""
     histogram = np.zeros(64)
     histogram[30], histogram[60] = 940.0, 60.0
-    assert spread_of(histogram)[2] > 10.0
+    assert spreads_of(histogram[np.newaxis])[0, 2] > 10.0
     histogram[30], histogram[60] = 995.0, 5.0
-    assert spread_of(histogram)[2] == 0.5
+    assert spreads_of(histogram[np.newaxis])[0, 2] == 0.5

@@ -2,7 +2,9 @@
 
 ``bets``          what one outcome is worth as evidence of a drop
 ``lane``          the mixture Shiryaev-Roberts e-detector, one outcome at a time
-``bank``          the same for the streams of a whole fleet at once
+``columns``       the state of many streams side by side
+``passes``        the detector over some outcomes of each of many streams, exactly as ``lane``
+``bank``          the same for blocks of outcomes, and who is told of alarms
 ``reference``     what an agent was: baseline and anchor of a rate
 ``rank``          what a quantity was: latency, cost, tokens and memory as ranks
 ``spike``         a single value far from all that was usual
@@ -13,6 +15,7 @@
 ``quantities``    all that for latency, cost, tokens and memory
 ``season``        the hour of the week, as far as the fleet shows that it matters
 ``budget``        how much evidence makes an alarm
+``owners``        whose stream is which
 ``found``         what is found, before it is put into words
 ``said``          the same in a user's units
 ``fleet``         every stream of every agent, behind one call

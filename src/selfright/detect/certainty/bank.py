@@ -1,9 +1,9 @@
 """The evidence of many streams side by side: ``lane`` for a whole block of outcomes.
 
-Streams do not know each other, so the outcomes of a block may be taken in rounds: in each round
-at most one outcome of every stream, all streams in one pass of numpy. Streams are ordered by the
-number of their outcomes in the block, so that a round is a prefix of every array. Where a
-round would hold few streams (one busy agent), they are taken one by one by ``Lane`` instead.
+Streams do not know each other, and what one stream makes of its outcomes are running products,
+sums and maxima. So a block is taken in passes: in each, every stream with outcomes left takes
+the next of them, up to its next full fifty or alarm, all streams and outcomes in a few passes of
+numpy over arrays of (outcome, reference, bet, stream).
 
 What is not arithmetic (fifty outcomes, an alarm, an outcome of a stream under suspicion) the bank
 tells its ``Keeper``, which answers fifty outcomes with new references when there are any.
@@ -17,16 +17,20 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from selfright.detect.certainty.bets import MARKING, NO_GRADE, Bets, Grade, values
-from selfright.detect.certainty.lane import BETS, FIFTY, MOST, START, TEN, Lane, Mark, Place
+from selfright.detect.certainty.bets import Bets, Grade
+from selfright.detect.certainty.columns import Columns, Floats, Ints, Worths
+from selfright.detect.certainty.lane import BETS, FIFTY, Lane, Mark
+from selfright.detect.certainty.passes import Outcomes, Passed, abreast, at_length
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-# With fewer streams in a round, a pass of numpy costs more than one stream after the other.
-NARROW: Final = 16
 _ROOM: Final = 64
-_MARKS: Final = len(MARKING)
+# From so many streams on they are taken abreast.
+_MANY: Final = 32
+# At length, a stream with fewer outcomes than the longest pays for all of that one's; one with
+# more than this multiple of the average waits for another pass.
+_LONGER: Final = 1.5
+_FEWEST: Final = 16
 
 
 class Block(NamedTuple):
@@ -49,86 +53,25 @@ class Keeper(Protocol):
         """Take an outcome of a watched stream; ``here`` is the place behind it."""
         ...
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
-        """Take an alarm; ``lane`` is the stream at that outcome, whose change points it has."""
+    def alarm(self, row: int, alarms: int, here: Mark, accused: Accused) -> None:
+        """Take an alarm of a stream."""
         ...
 
-    def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
-        """Take sums of ten outcomes; return the grades of all references if they are renewed."""
+    def fifties(self, slots: Ints, tens: Floats) -> tuple[Ints, list[list[Grade]]]:
+        """Take sums of ten outcomes, (5, streams), of streams that have fifty.
+
+        Return the places among them of those whose references are renewed, and to what: by
+        reference, the grade of each of these.
+        """
         ...
 
 
-class Columns:
-    """The state of streams as columns; what is kept, or the part that a block works on."""
+class Accused(NamedTuple):
+    """A stream at its alarm: its state, which has the change points, and what it is held to."""
 
-    __slots__ = (
-        "evidence",
-        "grade",
-        "mark_n",
-        "mark_offset",
-        "mark_total",
-        "mark_ts",
-        "marks",
-        "n",
-        "tens",
-        "total",
-    )
-
-    def __init__(self, references: int, width: int) -> None:
-        self.n: Ints = np.zeros(width, dtype=np.int64)
-        self.total: Floats = np.zeros(width)
-        self.tens: Floats = np.zeros((FIFTY // TEN, width))
-        self.grade: Ints = np.zeros((references, width), dtype=np.int64)
-        self.evidence: Floats = np.zeros((references, BETS, width))
-        # By reference and marking bet.
-        marks = (references, _MARKS, width)
-        self.marks: Floats = np.ones(marks)
-        self.mark_n: Ints = np.zeros(marks, dtype=np.int64)
-        self.mark_total: Floats = np.zeros(marks)
-        self.mark_offset: Ints = np.full(marks, START.offset, dtype=np.int64)
-        self.mark_ts: Ints = np.zeros(marks, dtype=np.int64)
-
-    def part(self, at: Ints) -> Columns:
-        """Return a copy of the streams ``at``, contiguous."""
-        part = Columns.__new__(Columns)
-        for name in Columns.__slots__:
-            setattr(part, name, np.ascontiguousarray(getattr(self, name)[..., at]))
-        return part
-
-    def write(self, at: Ints, part: Columns) -> None:
-        """Put a part back."""
-        for name in Columns.__slots__:
-            getattr(self, name)[..., at] = getattr(part, name)
-
-    def lane(self, column: int, bets: Bets, grades: list[Grade]) -> Lane:
-        """Return one stream in its scalar form."""
-        lane = Lane(len(self.grade))
-        lane.n, lane.total = int(self.n[column]), float(self.total[column])
-        lane.tens = self.tens[:, column].tolist()
-        lane.values = [values(grades[g], bets) for g in self.grade[:, column].tolist()]
-        lane.evidence = self.evidence[:, :, column].tolist()
-        lane.marks = self.marks[:, :, column].tolist()
-        lane.places = self.places(column)
-        return lane
-
-    def take(self, column: int, lane: Lane) -> None:
-        """Put a scalar form back."""
-        self.n[column], self.total[column], self.tens[:, column] = lane.n, lane.total, lane.tens
-        self.evidence[:, :, column] = lane.evidence
-        self.marks[:, :, column] = lane.marks
-        for r, places in enumerate(lane.places):
-            n, total, offset, ts_us = zip(*places, strict=True)
-            self.mark_n[r, :, column], self.mark_total[r, :, column] = n, total
-            self.mark_offset[r, :, column], self.mark_ts[r, :, column] = offset, ts_us
-
-    def places(self, column: int) -> list[list[Place]]:
-        """Return where the running totals of one stream began, by reference and bet."""
-        parts = (self.mark_n, self.mark_total, self.mark_offset, self.mark_ts)
-        by_reference = zip(*(part[:, :, column].tolist() for part in parts), strict=True)
-        return [list(zip(*marks, strict=True)) for marks in by_reference]
-
-
-COLUMNS: Final = Columns.__slots__
+    slot: int
+    lane: Lane
+    grades: list[Grade]
 
 
 class Bank:
@@ -140,27 +83,20 @@ class Bank:
         How many references each stream has.
     bets
         The drops that are bet on.
-    narrow
-        Fewest streams that are taken in rounds; it changes the time, and nothing else.
+    fifties
+        Whether the keeper wants to hear of fifty outcomes.
 
     Notes
     -----
-    0.05 us an outcome and reference in rounds of hundreds of streams, 0.9 us one by one. About
-    110 bytes a reference and stream.
+    0.1 us an outcome and reference for hundreds of streams, or for one of hundreds of outcomes;
+    some 100 us for a block of one.
     """
 
-    def __init__(self, references: int, bets: Bets, narrow: int = NARROW) -> None:
-        self._narrow = narrow
-        self._references, self._bets, self._marking = (
-            references,
-            bets,
-            slice(MARKING[0], MARKING[-1] + 1),
-        )
+    def __init__(self, references: int, bets: Bets, *, fifties: bool = True) -> None:
+        self._references, self._fifties = references, fifties
         self._streams = 0
-        self._kept = Columns(references, _ROOM)
-        self._grades: list[Grade] = [NO_GRADE]
-        self._grade_of: dict[Grade, int] = {NO_GRADE: 0}
-        self._worth = np.zeros((2, _ROOM, BETS))  # at an outcome of 0, and the slope
+        self._kept = Columns.new(references, _ROOM)
+        self._worths = Worths(bets)
         self._undo: list[tuple[Ints, Columns]] = []
 
     def __len__(self) -> int:
@@ -170,7 +106,7 @@ class Bank:
         """Return the number of a new stream with these references."""
         slot = self._streams
         if slot == len(self._kept.n):
-            wider = Columns(self._references, slot + slot // 2)
+            wider = Columns.new(self._references, slot + max(_ROOM, slot // 8))
             wider.write(np.arange(slot), self._kept)
             self._kept = wider
         self._streams += 1
@@ -179,42 +115,42 @@ class Bank:
 
     def use(self, slot: int, grades: list[Grade]) -> None:
         """Hold a stream's outcomes from now on against these references."""
-        self._kept.grade[:, slot] = [self._row(of) for of in grades]
+        self._kept.grade[:, slot] = self._worths.rows(grades)
 
     def clear(self, slot: int) -> None:
         """Forget the evidence of a stream."""
-        kept = self._kept
-        kept.evidence[:, :, slot] = 0.0
-        kept.marks[..., slot] = 1.0
-        kept.mark_n[..., slot], kept.mark_total[..., slot] = kept.n[slot], kept.total[slot]
-        kept.tens[:, slot] = 0.0
+        self._kept.clear(slot)
 
     def grades(self, slot: int) -> list[Grade]:
         """Return what a stream is held against."""
-        return [self._grades[g] for g in self._kept.grade[:, slot].tolist()]
+        return [self._worths.grades[g] for g in self._kept.grade[:, slot].tolist()]
+
+    def lane(self, slot: int) -> Lane:
+        """Return a copy of one stream's state in its scalar form."""
+        return self._kept.lane(slot, self._worths.bets, self._worths.grades)
 
     def to_state(self) -> dict[str, Any]:
         """Return the exact state as arrays; grades as pairs, for their rows are ours."""
         kept = self._kept.part(np.arange(self._streams))
-        state: dict[str, Any] = {name: getattr(kept, name).reshape(-1) for name in COLUMNS}
-        pairs = [self._grades[g] for g in state.pop("grade").tolist()]
-        return {**state, "grades": np.array(pairs, dtype=np.int64).reshape(-1)}
+        grades = self._worths.grades
+        pairs = [grades[g] for g in kept.grade.reshape(-1).tolist()]
+        kept.grade[:] = 0
+        return {
+            "streams": self._streams,
+            "reals": kept.reals.reshape(-1),
+            "wholes": kept.wholes.reshape(-1),
+            "grades": np.array(pairs, dtype=np.int64).reshape(-1),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what ``to_state`` returned, in a bank without streams."""
-        streams = len(state["n"])
-        kept = Columns(self._references, max(streams, _ROOM))
+        streams = self._streams = state["streams"]
+        kept = self._kept = Columns.new(self._references, max(streams, _ROOM))
+        kept.reals[:, :streams] = state["reals"].reshape(-1, streams) if streams else 0.0
+        kept.wholes[:, :streams] = state["wholes"].reshape(-1, streams) if streams else 0
         pairs = state["grades"].reshape(-1, 2).tolist()
-        rows = np.array([self._row((low, high)) for low, high in pairs], dtype=np.int64)
-        for name, values_of in ({**state, "grade": rows}).items():
-            if name != "grades":
-                column = getattr(kept, name)
-                column[..., :streams] = values_of.reshape((*column.shape[:-1], streams))
-        self._kept, self._streams = kept, streams
-
-    def lane(self, slot: int) -> Lane:
-        """Return a copy of one stream's state in its scalar form."""
-        return self._kept.lane(slot, self._bets, self._grades)
+        rows = self._worths.rows([(low, high) for low, high in pairs])
+        kept.grade[:, :streams] = np.array(rows, np.int64).reshape(self._references, streams)
 
     # ---- blocks ----------------------------------------------------------------------
 
@@ -223,19 +159,22 @@ class Bank:
 
         ``level`` is A: the evidence that makes an alarm.
         """
-        order = np.argsort(block.slot, kind="stable")
-        slots, starts, counts = np.unique(block.slot[order], return_index=True, return_counts=True)
-        rank = np.argsort(-counts, kind="stable")
-        slots, starts, counts = slots[rank], starts[rank], counts[rank]
-        part = self._kept.part(slots)
+        # Behind the last outcome of a stream in a pass, where nobody looks, numbers may overflow.
+        with np.errstate(all="ignore"):
+            self._feed(block, level, keeper)
+
+    def _feed(self, block: Block, level: float, keeper: Keeper) -> None:
+        order = np.argsort(_short(block.slot), kind="stable")
+        sorted_slots = block.slot[order]
+        first = np.flatnonzero(np.diff(sorted_slots, prepend=-1))
+        slots, left = sorted_slots[first], np.diff(first, append=len(order))
         self._undo.append((slots, self._kept.part(slots)))
-        wide = int(counts[self._narrow - 1]) if len(counts) >= self._narrow else 0
-        if wide:
-            self._rounds(block, level, keeper, part, slots, starts, counts, wide, order)
-        for column in np.flatnonzero(counts > wide).tolist():
-            rows = order[starts[column] + wide : starts[column] + counts[column]]
-            self._one_by_one(block, level, keeper, part, int(slots[column]), column, rows)
-        self._kept.write(slots, part)
+        work = _Work(block, order, level, keeper)
+        while len(slots):
+            taken = self._pass(work, slots, first, left)
+            first, left = first + taken, left - taken
+            more = left > 0
+            slots, first, left = slots[more], first[more], left[more]
 
     def keep(self) -> None:
         """Make what was fed part of the state for good."""
@@ -247,123 +186,99 @@ class Bank:
             self._kept.write(slots, before)
         self._undo.clear()
 
-    def _rounds(  # noqa: PLR0913, PLR0917 - the columns of one block, unpacked once
-        self,
-        block: Block,
-        level: float,
-        keeper: Keeper,
-        part: Columns,
-        slots: Ints,
-        starts: Ints,
-        counts: Ints,
-        wide: int,
-        order: Ints,
-    ) -> None:
-        at_zero, slope = (self._spread(part, of) for of in (0, 1))
-        watched = np.isin(slots, list(keeper.watched()))
-        enough, every = BETS * level, np.arange(len(slots))
-        widths = np.searchsorted(-counts, -np.arange(wide), side="left").tolist()
-        for r, w in enumerate(widths):
-            rows = order[starts[:w] + r]
-            x, offset, ts_us = block.x[rows], block.offset[rows], block.ts_us[rows]
-            part.tens[part.n[:w] // TEN % len(part.tens), every[:w]] += x
-            part.n[:w] += 1
-            part.total[:w] += x
-            worth = slope[..., :w] * x
-            worth += at_zero[..., :w]
-            evidence = part.evidence[..., :w]
-            evidence += 1.0
-            evidence *= worth
-            marks = part.marks[..., :w]
-            np.maximum(marks, 1.0, out=marks)
-            marks *= worth[:, self._marking]
-            np.minimum(marks, MOST, out=marks)
-            sound = marks <= 1.0
-            np.copyto(part.mark_n[..., :w], part.n[:w], where=sound)
-            np.copyto(part.mark_total[..., :w], part.total[:w], where=sound)
-            np.copyto(part.mark_offset[..., :w], offset, where=sound)
-            np.copyto(part.mark_ts[..., :w], ts_us, where=sound)
-            alarms = _summed(evidence) >= enough
-            told = watched[:w] | (part.n[:w] % FIFTY == 0) | alarms.any(axis=0)
-            for column in np.flatnonzero(told).tolist():
-                slot, row = int(slots[column]), int(rows[column])
-                here = Mark(
-                    int(part.n[column]), float(part.total[column]), int(offset[column]),
-                    int(ts_us[column]),
-                )  # fmt: skip
-                if watched[column]:
-                    keeper.outcome(slot, row, float(x[column]), here)
-                alarmed = int(alarms[:, column] @ (1 << np.arange(self._references)))
-                if alarmed:
-                    lane = part.lane(column, self._bets, self._grades)
-                    keeper.alarm(slot, row, alarmed, here, lane)
-                    lane.forget(alarmed)
-                    part.evidence[:, :, column] = lane.evidence
-                watched[column] = slot in keeper.watched()
-                if here.n % FIFTY == 0:
-                    grades = keeper.fifty(slot, part.tens[:, column].tolist())
-                    part.tens[:, column] = 0.0
-                    if grades is not None:
-                        renewed = part.grade[:, column] = [self._row(of) for of in grades]
-                        at_zero[:, :, column] = self._worth[0, renewed]
-                        slope[:, :, column] = self._worth[1, renewed]
+    def _pass(self, work: _Work, slots: Ints, first: Ints, left: Ints) -> Ints:
+        """Take outcomes of each stream; return how many."""
+        taken: Ints = np.minimum(left, FIFTY - self._kept.n[slots] % FIFTY)
+        if len(slots) < _MANY:
+            return self._at_length(work, slots, first, taken)
+        most = np.argsort(-taken, kind="stable")
+        slots, first, taken = slots[most], first[most], taken[most]
+        outcomes = _outcomes(work, first, taken)
+        part = self._kept.part(slots)
+        passed, perhaps = abreast(part, self._worths, outcomes, BETS * work.level)
+        if perhaps.any():
+            calm, again = np.flatnonzero(~perhaps), np.flatnonzero(perhaps)
+            self._write(work, slots[calm], outcomes.of(calm), passed.of(calm))
+            taken[again] = self._at_length(work, slots[again], first[again], taken[again])
+        else:
+            self._write(work, slots, outcomes, passed)
+        by_slot = np.empty_like(taken)
+        by_slot[most] = taken
+        return by_slot
 
-    def _one_by_one(
-        self,
-        block: Block,
-        level: float,
-        keeper: Keeper,
-        part: Columns,
-        slot: int,
-        column: int,
-        rows: Ints,
+    def _at_length(self, work: _Work, slots: Ints, first: Ints, taken: Ints) -> Ints:
+        taken = np.minimum(taken, int(max(_FEWEST, _LONGER * taken.mean())))
+        outcomes = _outcomes(work, first, taken)
+        passed = at_length(self._kept.part(slots), self._worths, outcomes, BETS * work.level)
+        self._write(work, slots, outcomes, passed)
+        return passed.taken
+
+    def _write(self, work: _Work, slots: Ints, outcomes: Outcomes, passed: Passed) -> None:
+        """Tell the keeper what he wants to know of a pass, and put the streams back."""
+        part, taken, totals, alarms = passed
+        watched, keeper = work.keeper.watched(), work.keeper
+        told = np.zeros(len(slots), dtype=np.bool_)
+        if alarms is not None:
+            told |= alarms.any(axis=0)
+        if watched:
+            told |= np.isin(slots, np.fromiter(watched, dtype=np.int64, count=len(watched)))
+        for column in np.flatnonzero(told).tolist():
+            slot, n = int(slots[column]), int(taken[column])
+            mine = outcomes.first(column, n)
+            if slot in watched:
+                _tell_outcomes(work, slot, mine, totals[1 : n + 1, column], int(part.n[column]) - n)
+            if alarms is not None and alarms[:, column].any():
+                self._tell_alarm(work, slot, mine, part, column, alarms[:, column])
+        full = np.flatnonzero(part.n % FIFTY == 0) if self._fifties else slots[:0]
+        if len(full):
+            edges = np.concatenate([part.edges[:, full], part.total[np.newaxis, full]])
+            renewed, grades = keeper.fifties(slots[full], np.diff(edges, axis=0))
+            for reference, of in enumerate(grades):
+                part.grade[reference, full[renewed]] = self._worths.rows(of)
+        self._kept.write(slots, part)
+
+    def _tell_alarm(
+        self, work: _Work, slot: int, mine: Outcomes, part: Columns, column: int, alarms: Bools
     ) -> None:
-        lane = part.lane(column, self._bets, self._grades)
-        watched = slot in keeper.watched()
-        for row, x, offset, ts_us in zip(
-            rows.tolist(),
-            block.x[rows].tolist(),
-            block.offset[rows].tolist(),
-            block.ts_us[rows].tolist(),
-            strict=True,
-        ):
-            alarms = lane.update(x, level, offset, ts_us)
-            if alarms or watched:
-                here = Mark(lane.n, lane.total, offset, ts_us)
-                if watched:
-                    keeper.outcome(slot, row, x, here)
-                if alarms:
-                    keeper.alarm(slot, row, alarms, here, lane)
-                    lane.forget(alarms)
-                watched = slot in keeper.watched()
-            if lane.n % FIFTY == 0:
-                grades = keeper.fifty(slot, lane.tens)
-                lane.tens = [0.0] * len(lane.tens)
-                if grades is not None:
-                    part.grade[:, column] = [self._row(of) for of in grades]
-                    lane.values = [values(of, self._bets) for of in grades]
+        here = Mark(
+            int(part.n[column]), float(part.total[column]), int(mine.offset[-1]),
+            int(mine.ts_us[-1]),
+        )  # fmt: skip
+        lane = part.lane(column, self._worths.bets, self._worths.grades)
+        raised = sum(1 << r for r in np.flatnonzero(alarms).tolist())
+        held = [self._worths.grades[g] for g in part.grade[:, column].tolist()]
+        work.keeper.alarm(int(mine.rows[-1]), raised, here, Accused(slot, lane, held))
+        lane.forget(raised)
         part.take(column, lane)
 
-    # ---- references ------------------------------------------------------------------
 
-    def _spread(self, part: Columns, of: int) -> Floats:
-        return np.ascontiguousarray(self._worth[of][part.grade].transpose(0, 2, 1))
+class _Work(NamedTuple):
+    """What the passes over a block have in common; ``order`` has the rows stream by stream."""
 
-    def _row(self, of: Grade) -> int:
-        row = self._grade_of.get(of)
-        if row is None:
-            row = self._grade_of[of] = len(self._grades)
-            self._grades.append(of)
-            if row == self._worth.shape[1]:
-                self._worth = np.concatenate([self._worth, np.zeros_like(self._worth)], axis=1)
-            worth = values(of, self._bets)
-            self._worth[0, row], self._worth[1, row] = worth.at_zero, worth.slope
-        return row
+    block: Block
+    order: Ints
+    level: float
+    keeper: Keeper
 
 
-def _summed(evidence: Floats) -> Floats:
-    # In the order of ``Lane``: rounding must be the same.
-    total = evidence[:, 0] + evidence[:, 1]
-    for k in range(2, BETS):
-        total += evidence[:, k]
-    return total
+def _short(slots: Ints) -> npt.NDArray[np.integer[Any]]:
+    """Return the same numbers in 16 bits if they fit: those are sorted in linear time."""
+    return slots.astype(np.uint16) if len(slots) and slots.max() < 1 << 16 else slots
+
+
+def _outcomes(work: _Work, first: Ints, taken: Ints) -> Outcomes:
+    steps = np.arange(int(taken.max()))[:, np.newaxis]
+    rows = work.order[first + np.minimum(steps, taken - 1)]
+    block = work.block
+    return Outcomes(rows, block.x[rows], block.offset[rows], block.ts_us[rows], taken)
+
+
+def _tell_outcomes(work: _Work, slot: int, mine: Outcomes, totals: Floats, before: int) -> None:
+    """Tell the outcomes of a stream under suspicion, as long as it is."""
+    columns = (mine.rows, mine.x, totals, mine.offset, mine.ts_us)
+    for n, (row, x, total, offset, ts_us) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True), before + 1
+    ):
+        work.keeper.outcome(slot, row, x, Mark(n, total, offset, ts_us))
+        if slot not in work.keeper.watched():
+            return

@@ -23,6 +23,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 Bets = tuple[float, ...]
 
 # Drops that are worth finding, from 2.5 points to a third. Twice as many bets, more closely spaced,
@@ -49,7 +53,9 @@ class Values(NamedTuple):
     at_one: Bets
 
 
-NO_VALUES: Final = Values((0.0,) * 4, (0.0,) * 4, (0.0,) * 4)
+# Next to nothing, for what has been multiplied is divided by later on.
+_NOTHING: Final = (0.25,) * 4
+NO_VALUES: Final = Values(_NOTHING, (0.0,) * 4, _NOTHING)
 # Of a reference that is too low to be undercut, or not known yet.
 NO_GRADE: Final = (0, TEMPER_GRID)
 
@@ -63,8 +69,16 @@ def grade(reference: float | None, temper: float) -> Grade:
     return int(min(reference, _HIGHEST) * REFERENCE_GRID), -int(-temper * TEMPER_GRID // 1)
 
 
+def grades_of(references: Floats, tempers: Floats) -> list[Grade]:
+    """Return ``grade`` of each; NaN where there is no reference."""
+    known = references >= _LOWEST  # not so where it is NaN
+    lows = (np.minimum(np.where(known, references, 0.0), _HIGHEST) * REFERENCE_GRID).astype(int)
+    highs = np.where(known, np.ceil(tempers * TEMPER_GRID), TEMPER_GRID).astype(int)
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))
+
+
 def values(of: Grade, bets: Bets) -> Values:
-    """Return the values of outcomes under a reference; all 0, no evidence, under none.
+    """Return the values of outcomes under a reference; next to no evidence under none.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from selfright.detect.certainty.bets import RATE_BETS, Grade, grade, values
 from selfright.detect.certainty.bets import REFERENCE_GRID as GRID
-from selfright.detect.certainty.lane import BETS, MOST, Lane, Mark
+from selfright.detect.certainty.lane import BETS, MOST, Mark
 from selfright.detect.detection import Kind
 
 SETTLE: Final = 50
@@ -53,6 +53,7 @@ class Episode:
         "_lasting",
         "_reached",
         "_recovery",
+        "_returning",
         "_settled",
         "_values",
         "against",
@@ -84,12 +85,12 @@ class Episode:
         self._reached = False
         self._settled: Mark | None = None
         self.target = self._half_way_back()
-        self._recovery = Lane(1)
-        self._recovery.use(0, values(grade(1.0 - self.target, 1.0), RATE_BETS))
+        self._returning = values(grade(1.0 - self.target, 1.0), RATE_BETS)
+        self._recovery = [0.0] * BETS
 
     def outcome(self, x: float, here: Mark) -> Finds | None:
         """Take one outcome behind the alarm into account."""
-        if self._recovery.update(1.0 - x, _OVER, here.offset, here.ts_us):
+        if self._returns(1.0 - x):
             return Finds.OVER
         found = self.judge(here)
         if found is None and not self.lasts and self._goes_on(x, here):
@@ -140,7 +141,6 @@ class Episode:
 
     def to_state(self) -> dict[str, Any]:
         """Return the exact state as plain values."""
-        recovery = self._recovery
         return {
             "reference": self.reference,
             "against": list(self.against),
@@ -157,7 +157,7 @@ class Episode:
             "reached": self._reached,
             "settled": None if self._settled is None else list(self._settled),
             "target": self.target,
-            "recovery": [recovery.n, recovery.total, list(recovery.evidence[0])],
+            "recovery": list(self._recovery),
         }
 
     @classmethod
@@ -176,10 +176,8 @@ class Episode:
         episode._lasting = list(state["lasting"])
         episode._settled = None if state["settled"] is None else Mark(*state["settled"])
         episode.target = state["target"]
-        recovery = episode._recovery
-        recovery.use(0, values(grade(1.0 - episode.target, 1.0), RATE_BETS))
-        recovery.n, recovery.total, evidence = state["recovery"]
-        recovery.evidence = [list(evidence)]
+        episode._returning = values(grade(1.0 - episode.target, 1.0), RATE_BETS)
+        episode._recovery = list(state["recovery"])
         return episode
 
     def _half_way_back(self) -> float:
@@ -187,6 +185,18 @@ class Episode:
         reference = self.against[0] / GRID
         middle = (reference + mean) / 2.0 if n else reference
         return middle if self.threshold is None else max(middle, min(self.threshold, reference))
+
+    def _returns(self, turned: float) -> bool:
+        """Take an outcome, turned round, as evidence against half of the way back; see ``lane``."""
+        at_zero, slope, _ = self._returning
+        # Unrolled: an agent that stays bad pays for this at each of its outcomes.
+        a, b, c, d = self._recovery
+        a = (a + 1.0) * (at_zero[0] + slope[0] * turned)
+        b = (b + 1.0) * (at_zero[1] + slope[1] * turned)
+        c = (c + 1.0) * (at_zero[2] + slope[2] * turned)
+        d = (d + 1.0) * (at_zero[3] + slope[3] * turned)
+        self._recovery = [a, b, c, d]
+        return a + b + c + d >= BETS * _OVER
 
     def _goes_on(self, x: float, here: Mark) -> bool:
         """Say whether the drop outlasted the time given to it to pass by itself."""

@@ -17,9 +17,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from selfright.detect.certainty.bank import NARROW, Block, Floats, Ints
+from selfright.detect.certainty.bank import Block
 from selfright.detect.certainty.budget import HOUR_US, Budget
+from selfright.detect.certainty.columns import Floats, Ints
 from selfright.detect.certainty.found import Found
+from selfright.detect.certainty.owners import Owners, Stream
 from selfright.detect.certainty.quantities import SIDES, Quantities
 from selfright.detect.certainty.rates import REFERENCES, Rates
 from selfright.detect.certainty.season import Season
@@ -36,7 +38,8 @@ QUANTITIES: Final = (
 )
 WATCHED: Final = tuple(WatchedMetric)
 BOTH_WAYS: Final = frozenset({WatchedMetric.COST, WatchedMetric.TOKEN_USAGE})
-_NEW: Final = -1
+_GRID: Final = 1 << 32
+_SEASON_GRID: Final = 1 << 16
 AT_ONCE: Final = 20  # outcomes of the fleet that are taken as one
 
 
@@ -77,14 +80,6 @@ class CertaintyPolicy:
             raise ConfigError("min_drop", self.min_drop, "must lie between 0 and 0.5")
 
 
-class Stream(NamedTuple):
-    """Whose stream it is, of which metric, and whether its low side is meant (quantities)."""
-
-    scope: int
-    metric: WatchedMetric
-    low: bool = False
-
-
 class Rows(NamedTuple):
     """Judged rows as columns: agent, a value per ``WatchedMetric`` or -1, offset, event time."""
 
@@ -110,16 +105,12 @@ class Certainty:
     thresholds
         By rate: the mean of goodness (1 minus the error rate) that is wanted. A rate without
         one is not followed.
-    narrow
-        See ``Bank``.
     """
 
     def __init__(
         self,
         policy: CertaintyPolicy,
         thresholds: Mapping[WatchedMetric, float],
-        *,
-        narrow: int = NARROW,
     ) -> None:
         self.policy = policy
         self.budget = Budget(policy.false_alarms_per_week, policy.run_length)
@@ -127,13 +118,9 @@ class Certainty:
         # Kinds: the rates, then the high and the low side of each quantity.
         self.season = Season(len(RATES) + SIDES * len(QUANTITIES))
         self._seen: list[tuple[int, int, float]] = []  # what a block adds to the season
-        self._rates = Rates(min_drop=policy.min_drop, tempering=policy.tempering, narrow=narrow)
-        self._quantities = Quantities(narrow=narrow)
-        self._rate_streams: list[Stream] = []
-        self._baselines: list[Stream] = []
-        self._of: dict[tuple[int, int], int] = {}  # (scope, metric) to stream or baseline
-        # The same as arrays by agent, for whole blocks.
-        self._table = {metric: np.zeros(0, dtype=np.int64) for metric in WatchedMetric}
+        self._rates = Rates(min_drop=policy.min_drop, tempering=policy.tempering)
+        self._quantities = Quantities()
+        self._rate_streams, self._baselines = Owners(RATES), Owners(QUANTITIES)
         # The fleet's outcomes since the last that were taken, by rate: number and sum.
         self._gathered = dict.fromkeys(RATES, (0, 0.0))
         self._before: dict[WatchedMetric, tuple[int, float]] | None = None
@@ -184,28 +171,24 @@ class Certainty:
 
     def accept(self, scope: int) -> None:
         """Take the present for normal: learn every reference anew, end every episode."""
-        for (who, metric), number in self._of.items():
-            if who == scope and metric in RATES:
-                self._rates.restart(number, anchor=True)
-            elif who == scope:
-                self._quantities.restart(number)
+        for _, number in self._rate_streams.of(scope):
+            self._rates.restart(number, anchor=True)
+        for _, number in self._baselines.of(scope):
+            self._quantities.restart(number)
 
     def note_full(self, scope: int) -> None:
         """After a full retraining learn the baselines anew; the anchor stays."""
-        for metric in RATES:
-            number = self._of.get((scope, metric))
-            if number is not None:
-                self._rates.restart(number, anchor=False)
+        for _, number in self._rate_streams.of(scope):
+            self._rates.restart(number, anchor=False)
 
     def forget(self, scope: int) -> None:
         """Drop everything about ``scope``; should it come back, it begins anew."""
         self.accept(scope)
-        for metric in WatchedMetric:
-            number = self._of.pop((scope, metric), None)
-            if number is not None and metric in QUANTITIES:
-                self._quantities.spikes.forget(number)
-            if 0 <= scope < len(self._table[metric]):
-                self._table[metric][scope] = _NEW
+        for metric, _ in list(self._rate_streams.of(scope)):
+            self._rate_streams.close(scope, metric)
+        for metric, number in list(self._baselines.of(scope)):
+            self._quantities.spikes.forget(number)
+            self._baselines.close(scope, metric)
 
     def suspects(self) -> Iterable[Stream]:
         """Return the streams that alarmed and have not recovered."""
@@ -227,14 +210,8 @@ class Certainty:
             "gathered": [[metric, n, total] for metric, (n, total) in self._gathered.items()],
             "rates": self._rates.to_state(),
             "quantities": self._quantities.to_state(),
-            "rate_streams": _pairs(self._rate_streams),
-            "baselines": _pairs(self._baselines),
-            "forgotten": [
-                [number, is_rate]
-                for is_rate, streams in ((True, self._rate_streams), (False, self._baselines))
-                for number, one in enumerate(streams)
-                if self._of.get((one.scope, one.metric)) != number
-            ],
+            "rate_streams": self._rate_streams.to_state(),
+            "baselines": self._baselines.to_state(),
         }
 
     def restored(self, state: Mapping[str, Any]) -> Certainty:
@@ -251,22 +228,12 @@ class Certainty:
         }
         self._rates.restore(state["rates"])
         self._quantities.restore(state["quantities"])
-        self._rate_streams = _streams(state["rate_streams"])
-        for slot, stream in enumerate(self._rate_streams):
-            if stream.metric in self._thresholds:
-                self._rates.rethreshold(slot, self._thresholds[stream.metric])
-        self._baselines = _streams(state["baselines"])
-        gone = {(number, is_rate) for number, is_rate in state["forgotten"]}
-        self._of = {
-            (one.scope, one.metric): number
-            for is_rate, streams in ((True, self._rate_streams), (False, self._baselines))
-            for number, one in enumerate(streams)
-            if (number, is_rate) not in gone
-        }
-        self._table = {metric: np.zeros(0, dtype=np.int64) for metric in WatchedMetric}
-        for (scope, of), number in self._of.items():
-            if scope != SYSTEM:
-                self._reaching(WatchedMetric(of), scope)[scope] = number
+        self._rate_streams = Owners.from_state(RATES, state["rate_streams"])
+        self._baselines = Owners.from_state(QUANTITIES, state["baselines"])
+        for slot in range(len(self._rate_streams)):
+            threshold = self._thresholds.get(self._rate_streams[slot].metric)
+            if threshold is not None:
+                self._rates.rethreshold(slot, threshold)
 
     # ---- inside ----------------------------------------------------------------------
 
@@ -280,15 +247,17 @@ class Certainty:
             if not len(at):
                 continue
             x = 1.0 - column[at] if metric is WatchedMetric.ERROR_RATE else column[at]
-            self._seen.append((metric, len(at), float(x.sum())))
+            # Rounded, so that how rows are batched does not matter in weeks of them.
+            total = int(np.rint(x * _SEASON_GRID).sum()) / _SEASON_GRID
+            self._seen.append((metric, len(at), total))
             x = _credited(x, self.season.credit[metric])
             places.append(at)
-            slots.append(self._table[metric][rows.agent[at]])
+            slots.append(self._rate_streams.numbers(rows.agent[at], metric))
             values.append(x)
             of_fleet, means = self._gather(metric, at, x)
             if len(of_fleet):
                 places.append(of_fleet)
-                fleet = self._of[SYSTEM, metric]
+                fleet = self._rate_streams.number(SYSTEM, metric)
                 slots.append(np.full(len(of_fleet), fleet, dtype=np.int64))
                 values.append(means)
         if not places:
@@ -322,7 +291,7 @@ class Certainty:
             if len(at):
                 reported.append(kind)
                 places.append(at)
-                numbers.append(self._table[metric][rows.agent[at]])
+                numbers.append(self._baselines.numbers(rows.agent[at], metric))
                 self._updates += len(at) * (1 + (metric in BOTH_WAYS))
         if not places:
             return []
@@ -350,48 +319,32 @@ class Certainty:
     def _admit(self, rows: Rows) -> None:
         """Open the streams that these rows need, in the order of the rows."""
         fresh: list[tuple[int, WatchedMetric, int]] = []
-        most = int(rows.agent.max())
         for metric in WATCHED:
             if metric in RATES and metric not in self._thresholds:
                 continue
-            known = self._reaching(metric, most)
-            new = np.flatnonzero((rows.values[:, metric] >= 0) & (known[rows.agent] == _NEW))
-            agents, first = np.unique(rows.agent[new], return_index=True)
+            owners = self._rate_streams if metric in RATES else self._baselines
+            new = owners.without(rows.agent, metric)
+            if not new.any():
+                continue
+            new &= rows.values[:, metric] >= 0
+            at = np.flatnonzero(new)
+            agents, first = np.unique(rows.agent[at], return_index=True)
             fresh += [
                 (row, metric, agent)
-                for row, agent in zip(new[first].tolist(), agents.tolist(), strict=True)
+                for row, agent in zip(at[first].tolist(), agents.tolist(), strict=True)
             ]
         for _, metric, agent in sorted(fresh):
-            self._table[metric][agent] = self._open(agent, metric)
+            self._open(agent, metric)
 
-    def _reaching(self, metric: WatchedMetric, agent: int) -> Ints:
-        """Return the numbers of a metric's streams by agent, at least up to ``agent``."""
-        known = self._table[metric]
-        if agent >= len(known):
-            room = np.full(max(agent + 1, 2 * len(known)), _NEW, dtype=np.int64)
-            room[: len(known)] = known
-            known = self._table[metric] = room
-        return known
-
-    def _open(self, scope: int, metric: WatchedMetric) -> int:
-        """Return the number of a new stream or baseline."""
+    def _open(self, scope: int, metric: WatchedMetric) -> None:
         if metric in RATES:
-            number = self._rates.add(self._thresholds[metric])
-            self._rate_streams.append(Stream(scope, metric))
+            self._rate_streams.open(scope, metric)
+            self._rates.add(self._thresholds[metric])
         else:
-            number = self._quantities.add(low=metric in BOTH_WAYS)
-            self._baselines.append(Stream(scope, metric))
-        self._of[scope, metric] = number
-        return number
+            self._baselines.open(scope, metric)
+            self._quantities.add(low=metric in BOTH_WAYS)
 
 
 def _credited(x: Floats, credit: float) -> Floats:
-    return x + credit * (1.0 - x) if credit else x
-
-
-def _pairs(streams: list[Stream]) -> Ints:
-    return np.array([(one.scope, one.metric) for one in streams], dtype=np.int64).reshape(-1)
-
-
-def _streams(pairs: Ints) -> list[Stream]:
-    return [Stream(scope, WatchedMetric(metric)) for scope, metric in pairs.reshape(-1, 2).tolist()]
+    # On the grid of the scores: sums are then exact, in any order.
+    return np.rint((x + credit * (1.0 - x)) * _GRID) / _GRID if credit else x

@@ -3,13 +3,18 @@
 Each reference has four bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their mean
 reaching the level A is the alarm, which sets M to 0. While the mean of the outcomes stays at or
 above the reference, the expected number of alarms among any N outcomes is at most N / A,
-whatever the dependence between outcomes or between agents. M stays near A at most, so plain
-floating point numbers hold it.
+whatever the dependence between outcomes or between agents.
 
 The **change point** of a bet is where its running total, ``C <- max(C, 1) E``, was last at 1 or
 below: what came before speaks for the reference, what came after against it. A small bet is
 blurred by a large drop and a large one loses sight of a small drop, so three are followed, and at
 an alarm that with the most evidence is believed.
+
+Both are kept as a product P of the values since an anchor, and what it is to be multiplied by:
+``M = P S`` with ``S <- S + 1 / P``, and ``C = P H`` with ``H <- max(H, 1 / P)``, each by the P
+before the outcome. So many outcomes of one stream can be taken in one pass of numpy, and the
+result does not depend, to the last bit, on how they are cut into passes. Every 50 outcomes, and at an alarm, the anchor is set anew (P = 1): between
+two anchors P stays within 1e-85 .. 1e175.
 
 ``Lane`` is the scalar form, ``bank.Bank`` the same for many streams at once; they agree exactly,
 for both do the same operations in the same order.
@@ -24,8 +29,8 @@ from selfright.detect.certainty.bets import MARKING, NO_VALUES, Values
 BETS: Final = 4
 TEN: Final = 10
 FIFTY: Final = 50
-# A running total need not grow any further: it would take 1,000 outcomes to come back.
-MOST: Final = 1e150
+# A running total need not grow any further: it would take hundreds of outcomes to come back.
+MOST: Final = 1e100
 
 
 class Mark(NamedTuple):
@@ -65,15 +70,16 @@ class Lane:
     90
     """
 
-    __slots__ = ("evidence", "marks", "n", "places", "tens", "total", "values")
+    __slots__ = ("edges", "heights", "n", "places", "products", "sums", "total", "values")
 
     def __init__(self, references: int) -> None:
         self.n = 0
         self.total = 0.0
-        self.tens = [0.0] * (FIFTY // TEN)  # sums of ten since the last full fifty
+        self.edges = [0.0] * (FIFTY // TEN)  # the total where each ten of the fifty began
         self.values: list[Values] = [NO_VALUES] * references
-        self.evidence: list[list[float]] = [[0.0] * BETS for _ in range(references)]
-        self.marks = [[1.0] * len(MARKING) for _ in range(references)]
+        self.products = [[1.0] * BETS for _ in range(references)]
+        self.sums = [[0.0] * BETS for _ in range(references)]
+        self.heights = [[1.0] * len(MARKING) for _ in range(references)]
         # As plain tuples: while nothing changes one is made at nearly every outcome.
         self.places: list[list[Place]] = [[START] * len(MARKING) for _ in range(references)]
 
@@ -86,8 +92,9 @@ class Lane:
 
         Whoever hears an alarm reads what he needs and has it ``forget``.
         """
-        self.tens[self.n // TEN % len(self.tens)] += x
-        self.n += 1
+        if self.n % TEN == 0:
+            self.edges[self.n // TEN % len(self.edges)] = self.total
+        self.n = n = self.n + 1
         self.total += x
         alarms, enough = 0, BETS * level
         for r, (at_zero, slope, at_one) in enumerate(self.values):
@@ -97,41 +104,77 @@ class Lane:
                 worth = at_zero
             else:
                 worth = tuple([zero + up * x for zero, up in zip(at_zero, slope, strict=True)])
-            # Unrolled: this is the whole cost of a busy agent.
-            a, b, c, d = self.evidence[r]
-            p, q, s, t = worth
-            a = (a + 1.0) * p
-            b = (b + 1.0) * q
-            c = (c + 1.0) * s
-            d = (d + 1.0) * t
-            self.evidence[r] = [a, b, c, d]
-            if a + b + c + d >= enough:
+            # Unrolled: this is the whole cost of a stream.
+            a, b, c, d = self.products[r]
+            p, q, s, t = self.sums[r]
+            k, m, o = self.heights[r]
+            of_b, of_c, of_d = 1.0 / b, 1.0 / c, 1.0 / d
+            p += 1.0 / a
+            q += of_b
+            s += of_c
+            t += of_d
+            a *= worth[0]
+            b *= worth[1]
+            c *= worth[2]
+            d *= worth[3]
+            if a * p + b * q + c * s + d * t >= enough:
                 alarms |= 1 << r
-            i, j, k = self.marks[r]
-            i = q if i < 1.0 else i * q
-            j = s if j < 1.0 else j * s
-            k = t if k < 1.0 else k * t
-            if i <= 1.0 or j <= 1.0 or k <= 1.0:
-                here = (self.n, self.total, offset, ts_us)
-                places = self.places[r]
-                if i <= 1.0:
+            k = max(k, of_b)
+            m = max(m, of_c)
+            o = max(o, of_d)
+            first, second, third = b * k <= 1.0, c * m <= 1.0, d * o <= 1.0
+            if first or second or third:
+                here, places = (n, self.total, offset, ts_us), self.places[r]
+                if first:
                     places[0] = here
-                if j <= 1.0:
+                if second:
                     places[1] = here
-                if k <= 1.0:
+                if third:
                     places[2] = here
-            if i > MOST or j > MOST or k > MOST:
-                i, j, k = min(i, MOST), min(j, MOST), min(k, MOST)
-            self.marks[r] = [i, j, k]
+            self.products[r], self.sums[r], self.heights[r] = [a, b, c, d], [p, q, s, t], [k, m, o]
+        if n % FIFTY == 0:
+            for r in range(len(self.values)):
+                self._anchor(r)
         return alarms
+
+    def evidence(self, reference: int) -> list[float]:
+        """Return M by bet."""
+        pairs = zip(self.products[reference], self.sums[reference], strict=True)
+        return [product * total for product, total in pairs]
 
     def changed(self, reference: int) -> Mark:
         """Return the change point: that of the marking bet with the most evidence."""
-        evidence = [self.evidence[reference][k] for k in MARKING]
-        return Mark(*self.places[reference][evidence.index(max(evidence))])
+        evidence = self.evidence(reference)
+        marking = [evidence[k] for k in MARKING]
+        return Mark(*self.places[reference][marking.index(max(marking))])
+
+    def since_fifty(self) -> int:
+        """Return the outcomes since the last full fifty, 50 where one is full just now."""
+        return (self.n - 1) % FIFTY + 1 if self.n else 0
+
+    def tens(self) -> list[float]:
+        """Return the sums of ten since the last full fifty, of a fifty that is full just now too.
+
+        What is under way of the last of them is its sum so far.
+        """
+        begun = -(-self.since_fifty() // TEN)
+        if not begun:
+            return []
+        ends = [*self.edges[1:begun], self.total]
+        return [end - edge for edge, end in zip(self.edges[:begun], ends, strict=True)]
 
     def forget(self, alarms: int) -> None:
         """Begin anew after an alarm: the evidence of the references that alarmed is 0."""
-        for r in range(len(self.evidence)):
+        for r in range(len(self.values)):
             if alarms >> r & 1:
-                self.evidence[r] = [0.0] * BETS
+                self._anchor(r)
+                self.sums[r] = [0.0] * BETS
+
+    def _anchor(self, r: int) -> None:
+        products = self.products[r]
+        self.sums[r] = self.evidence(r)
+        self.heights[r] = [
+            min(products[k] * height, MOST)
+            for k, height in zip(MARKING, self.heights[r], strict=True)
+        ]
+        self.products[r] = [1.0] * BETS

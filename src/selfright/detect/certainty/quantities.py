@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from selfright.detect.certainty.bank import NARROW, Bank, Block, Floats, Ints
+from selfright.detect.certainty.bank import Accused, Bank, Block
 from selfright.detect.certainty.bets import (
     NO_GRADE,
     RANK_BETS,
@@ -16,11 +16,12 @@ from selfright.detect.certainty.bets import (
     Grade,
     grade,
 )
+from selfright.detect.certainty.columns import Floats, Ints
 from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
-from selfright.detect.certainty.lane import Lane, Mark
+from selfright.detect.certainty.lane import Mark
 from selfright.detect.certainty.rank import RankPart, RankReferences, octaves
-from selfright.detect.certainty.spike import LIMIT, Spike, Spikes
+from selfright.detect.certainty.spike import Spike, Spikes
 from selfright.detect.detection import Kind
 
 SIDES: Final = 2  # high, low: streams 2 k and 2 k + 1 share the baseline k
@@ -33,28 +34,24 @@ class Quantities:
     nothing to confirm: an alarm warns, and a certain return ends it.
     """
 
-    def __init__(self, *, narrow: int = NARROW) -> None:
-        self.bank = Bank(1, RANK_BETS, narrow)
+    def __init__(self) -> None:
+        self.bank = Bank(1, RANK_BETS, fifties=False)
         self.references = RankReferences()
         self.spikes = Spikes()
         self.episodes: dict[int, Episode] = {}
         self.found: list[Found] = []
-        self._low: list[bool] = []  # whether the low side of a baseline is followed
         self._credits = np.zeros((SIDES, 1))
         self.sums = np.zeros((SIDES, 2, 1))
-        self._now: list[Grade] = []
         self._level = 0.0
         self._undo: dict[int, Episode | None] = {}  # as they were before the block
-        self._undo_grades: list[tuple[int, Grade]] = []
+        self._undo_grades: list[tuple[int, list[Grade]]] = []
         self._before: RankPart | None = None
 
     def add(self, *, low: bool) -> int:
         """Return the number of a new baseline; ``low``: values that fall are news, too."""
-        self._low.append(low)
         for _ in range(SIDES):
             self.bank.add([NO_GRADE])
-            self._now.append(NO_GRADE)
-        return self.references.add()
+        return self.references.add(low=low)
 
     def feed(
         self,
@@ -74,7 +71,7 @@ class Quantities:
         """
         self.found, self._level, self._credits = [], level, credits_
         self.sums = np.zeros((SIDES, 2, credits_.shape[1]))
-        self._before = self.references.part(np.unique(of))
+        self._before = self.references.part(np.flatnonzero(np.bincount(of)))
         octave = octaves(values)
         rows = np.arange(len(of))
         while len(rows):
@@ -98,8 +95,7 @@ class Quantities:
         self.bank.drop()
         self.spikes.drop()
         for slot, before in reversed(self._undo_grades):
-            self._now[slot] = before
-            self.bank.use(slot, [before])
+            self.bank.use(slot, before)
         for slot, episode in self._undo.items():
             if episode is None:
                 self.episodes.pop(slot, None)
@@ -113,7 +109,6 @@ class Quantities:
         """Learn a baseline anew, and end the episodes of its streams."""
         self.references.restart(of)
         for slot in (SIDES * of, SIDES * of + 1):
-            self._now[slot] = NO_GRADE
             self.bank.use(slot, [NO_GRADE])
             self.bank.clear(slot)
             self.episodes.pop(slot, None)
@@ -131,21 +126,22 @@ class Quantities:
             self._say(row, slot, Kind.RECOVERED, here, episode)
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
+    def alarm(self, row: int, alarms: int, here: Mark, accused: Accused) -> None:
         """Open an episode, or hear that it goes on."""
         del alarms
+        slot, lane, grades = accused
         self.references.tainted[slot // SIDES] = True
         if slot in self.episodes:
             self._changing(slot).alarm(0, here, lane.changed(0))
             return
         self._undo.setdefault(slot, None)
-        self.episodes[slot] = Episode(0, self._now[slot], None, here, lane.changed(0))
+        self.episodes[slot] = Episode(0, grades[0], None, here, lane.changed(0))
         self._say(row, slot, Kind.DRIFT, here, self.episodes[slot])
 
-    def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
+    def fifties(self, slots: Ints, tens: Floats) -> tuple[Ints, list[list[Grade]]]:
         """Do nothing: baselines of ranks are renewed between passes."""
-        del slot, tens
-        return None
+        del slots, tens
+        return np.zeros(0, dtype=np.int64), []
 
     # ---- state -----------------------------------------------------------------------
 
@@ -155,7 +151,6 @@ class Quantities:
             "bank": self.bank.to_state(),
             "references": self.references.to_state(),
             "spikes": self.spikes.to_state(),
-            "low": np.array(self._low, dtype=np.bool_),
             "episodes": [
                 [slot, episode.to_state()] for slot, episode in sorted(self.episodes.items())
             ],
@@ -166,8 +161,6 @@ class Quantities:
         self.bank.restore(state["bank"])
         self.references = RankReferences.from_state(state["references"])
         self.spikes = Spikes.from_state(state["spikes"])
-        self._low = state["low"].tolist()
-        self._now = [self.bank.grades(slot)[0] for slot in range(len(self.bank))]
         self.episodes = {slot: Episode.from_state(found) for slot, found in state["episodes"]}
 
     # ---- inside ----------------------------------------------------------------------
@@ -181,38 +174,47 @@ class Quantities:
 
     def _until_renewal(self, of: Ints, rows: Ints) -> tuple[Ints, Ints]:
         """Part the rows where their baselines are renewed next: those before, those after."""
-        order = np.argsort(of[rows], kind="stable")
-        streams, first, counts = np.unique(of[rows][order], return_index=True, return_counts=True)
-        place = np.empty(len(rows), dtype=np.int64)
-        place[order] = np.arange(len(rows)) - np.repeat(first, counts)
-        room = np.repeat(self.references.left(streams), counts)
-        now = np.empty(len(rows), dtype=np.bool_)
-        now[order] = place[order] < room
+        mine = of[rows]
+        counts = np.bincount(mine)
+        streams = np.flatnonzero(counts)
+        left = np.zeros(len(counts), dtype=np.int64)
+        left[streams] = self.references.left(streams)
+        over = (counts > left)[mine]
+        if not over.any():
+            return rows, rows[:0]
+        # Only of these streams must the place of each row among its stream's be known.
+        late = np.flatnonzero(over)
+        order = late[np.argsort(mine[late], kind="stable")]
+        begun = np.flatnonzero(np.diff(mine[order], prepend=-1))
+        place = np.arange(len(order)) - np.repeat(begun, np.diff(begun, append=len(order)))
+        now = np.ones(len(rows), dtype=np.bool_)
+        now[order] = place < left[mine[order]]
         return rows[now], rows[~now]
 
     def _pass(self, block: Block, octave: Ints, rows: Ints, kind: Ints) -> None:
         """Take values of baselines, of which none lies behind a renewal of its baseline."""
         references, of = self.references, block.slot
         ready = references.ready(of)
-        mine = _where(block, ready)
+        mine = block if ready.all() else _where(block, ready)
         if len(mine.slot):
             bucket = references.bucket(mine.slot, octave[ready])
-            rank: Floats = references.ranks[mine.slot, bucket].astype(np.float64)
+            rank = references.rank(mine.slot, bucket)
             suspects, already, at = set(self.episodes), len(self.found), rows[ready]
             self._judge(mine._replace(x=rank), at, kind[ready])
-            z = references.deviation(mine.slot, octave[ready])
-            far = np.abs(z) >= LIMIT
+            far = references.is_far(mine.slot, octave[ready])
             if far.any():
-                said = self.found[already:]
-                self._note(_where(mine, far), z[far], at[far], suspects, said)
+                odd, said = _where(mine, far), self.found[already:]
+                z = references.deviation(odd.slot, octave[ready][far])
+                self._note(odd, z, at[far], suspects, said)
         references.collect(of, octave)
-        for stream in references.due(of):
-            self._renew(stream)
+        due = references.due(of)
+        if len(due):
+            self._renew(due)
 
     def _judge(self, ranks: Block, rows: Ints, kind: Ints) -> None:
         """Hold ranks against both sides of their baselines, in one block."""
         of, rank = ranks.slot, ranks.x
-        low = np.flatnonzero(np.array(self._low)[of])
+        low = np.flatnonzero(self.references.low[of])
         at = np.concatenate([np.arange(len(of)), low])
         side = np.zeros(len(at), dtype=np.int64)
         side[len(of) :] = 1
@@ -222,7 +224,7 @@ class Quantities:
         self.sums[:, 0] += np.bincount(place, minlength=cells).reshape(SIDES, -1)
         self.sums[:, 1] += np.bincount(place, weights=x, minlength=cells).reshape(SIDES, -1)
         if self._credits.any():
-            x = x + self._credits.reshape(-1)[place] * (1.0 - x)
+            x += self._credits.reshape(-1)[place] * (1.0 - x)
         already = len(self.found)
         block = Block(SIDES * of[at] + side, x, ranks.offset[at], ranks.ts_us[at])
         self.bank.feed(block, self._level, self)
@@ -250,19 +252,21 @@ class Quantities:
         columns = (block.offset, block.ts_us, block.slot, block.x, z)
         for at in np.flatnonzero(~suspected).tolist():
             offset, ts_us, of, value, deviation = (column[at].item() for column in columns)
-            if deviation >= 0.0 or self._low[of]:
+            if deviation >= 0.0 or self.references.low[of]:
                 usual = self.references.median(of) or 0.0
                 self.spikes.note(Spike(offset, ts_us, of, value, usual, deviation))
 
-    def _renew(self, stream: int) -> None:
-        sides = (SIDES * stream, SIDES * stream + 1)
-        if any(slot in self.episodes for slot in sides):
-            self.references.tainted[stream] = True
-        bound = grade(self.references.renew(stream), 1.0)
-        for slot in sides:
-            self._undo_grades.append((slot, self._now[slot]))
-            self._now[slot] = bound
-            self.bank.use(slot, [bound])
+    def _renew(self, streams: Ints) -> None:
+        due = set(streams.tolist())
+        for slot in self.episodes:
+            if slot // SIDES in due:
+                self.references.tainted[slot // SIDES] = True
+        below = self.references.renew(streams)
+        for stream, bound in zip(streams.tolist(), below.tolist(), strict=True):
+            of = grade(bound, 1.0)
+            for slot in (SIDES * stream, SIDES * stream + 1):
+                self._undo_grades.append((slot, self.bank.grades(slot)))
+                self.bank.use(slot, [of])
 
     def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
         bound = episode.against[0] / REFERENCE_GRID

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from selfright.detect.certainty.bank import NARROW, Bank, Block
+from selfright.detect.certainty.bank import Accused, Bank, Block
 from selfright.detect.certainty.bets import (
     NO_GRADE,
     RATE_BETS,
@@ -15,12 +15,14 @@ from selfright.detect.certainty.bets import (
     TEMPER_GRID,
     Grade,
     grade,
+    grades_of,
 )
 from selfright.detect.certainty.change_point import interval
+from selfright.detect.certainty.columns import Floats, Ints
 from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
-from selfright.detect.certainty.lane import FIFTY, TEN, Lane, Mark
-from selfright.detect.certainty.reference import ANCHORED, Levels, RateReference, Snapshot
+from selfright.detect.certainty.lane import TEN, Lane, Mark
+from selfright.detect.certainty.reference import ANCHORED, Before, Levels, RateReferences
 from selfright.detect.detection import Kind
 
 REFERENCES: Final = ("baseline", "anchor", "threshold")
@@ -43,27 +45,25 @@ class Rates:
         Whether bursts of failures are allowed for.
     """
 
-    def __init__(self, *, min_drop: float, tempering: bool, narrow: int = NARROW) -> None:
-        self.bank = Bank(len(REFERENCES), RATE_BETS, narrow)
+    def __init__(self, *, min_drop: float, tempering: bool) -> None:
+        self.bank = Bank(len(REFERENCES), RATE_BETS)
         self.episodes: dict[int, Episode] = {}
         self.found: list[Found] = []
-        self._min_drop, self._tempering = min_drop, tempering
-        self._references: list[RateReference] = []
+        self._min_drop = min_drop
+        self._references = RateReferences(tempering=tempering)
         self._thresholds: list[float] = []
         self._level = 0.0
-        self._now: list[list[Grade]] = []  # what each stream is held against
         self._undo: dict[int, Episode | None] = {}  # as they were before the block
-        self._undo_tens: list[tuple[int, Snapshot, list[Grade]]] = []
+        self._undo_tens: list[Before] = []
         # Streams that were under suspicion, or begun anew, since their last fifty outcomes.
         self._tainted: set[int] = set()
         self._undo_taint: list[tuple[int, bool]] = []
 
     def add(self, threshold: float) -> int:
         """Return the number of a new stream whose mean should not be below ``threshold``."""
-        self._references.append(RateReference(tempering=self._tempering))
+        self._references.add_stream()
         self._thresholds.append(threshold)
-        self._now.append([NO_GRADE, NO_GRADE, grade(threshold, 1.0)])
-        return self.bank.add(self._now[-1])
+        return self.bank.add([NO_GRADE, NO_GRADE, grade(threshold, 1.0)])
 
     def feed(self, block: Block, level: float) -> list[Found]:
         """Take a block into account, for the time being; return what was found, unsorted."""
@@ -79,9 +79,8 @@ class Rates:
     def drop(self) -> None:
         """Undo what was fed."""
         self.bank.drop()
-        for slot, before, grades in reversed(self._undo_tens):
-            self._references[slot].back(before)
-            self._now[slot] = grades
+        for before in reversed(self._undo_tens):
+            self._references.back(before)
         for slot, episode in self._undo.items():
             self._put(slot, episode)
         for slot, tainted in reversed(self._undo_taint):
@@ -90,9 +89,8 @@ class Rates:
 
     def restart(self, slot: int, *, anchor: bool) -> None:
         """Learn the references anew; with ``anchor`` end the episode and forget the best, too."""
-        self._references[slot].restart(anchor=anchor)
-        self._now[slot] = self._grades(slot, self._references[slot].levels())
-        self.bank.use(slot, self._now[slot])
+        self._references.restart(slot, anchor=anchor)
+        self._hold(slot)
         self.bank.clear(slot)
         # Of the fifty under way the sums are incomplete: they would count as failures.
         self._tainted.add(slot)
@@ -104,8 +102,7 @@ class Rates:
         if threshold == self._thresholds[slot]:
             return
         self._thresholds[slot] = threshold
-        self._now[slot] = self._grades(slot, self._references[slot].levels())
-        self.bank.use(slot, self._now[slot])
+        self._hold(slot)
         if slot in self.episodes:
             self.episodes[slot].threshold = threshold
 
@@ -135,12 +132,13 @@ class Rates:
         if finds is Finds.OVER:
             del self.episodes[slot]
 
-    def alarm(self, slot: int, row: int, alarms: int, here: Mark, lane: Lane) -> None:
+    def alarm(self, row: int, alarms: int, here: Mark, accused: Accused) -> None:
         """Open an episode, or hear that it goes on."""
+        slot, lane, grades = accused
         raised = [r for r in range(len(REFERENCES)) if alarms >> r & 1]
         if slot not in self.episodes:
             # Of several that alarm at once the highest says most about how far it fell.
-            first = max(raised, key=lambda r: self._now[slot][r])
+            first = max(raised, key=lambda r: grades[r])
             self._undo.setdefault(slot, None)
             # Begun anew a moment ago: the sums of the fifty under way are incomplete.
             began = None if slot in self._tainted else self._began(slot, lane)
@@ -148,7 +146,7 @@ class Rates:
                 self._undo_taint.append((slot, False))
                 self._tainted.add(slot)
             self.episodes[slot] = Episode(
-                first, self._now[slot][first], self._thresholds[slot], here, lane.changed(first)
+                first, grades[first], self._thresholds[slot], here, lane.changed(first)
             )
             self.episodes[slot].began = began
             finds = self.episodes[slot].judge(here)
@@ -163,34 +161,36 @@ class Rates:
             if finds is not None:
                 self._say(row, slot, _KINDS[finds], here, episode)
 
-    def fifty(self, slot: int, tens: list[float]) -> list[Grade] | None:
-        """Accept fifty outcomes; not if the stream was under suspicion, or begun, among them."""
-        if slot in self.episodes:
-            return None
-        if slot in self._tainted:
-            self._undo_taint.append((slot, True))
-            self._tainted.discard(slot)
-            return None
-        reference = self._references[slot]
-        self._undo_tens.append((slot, reference.snapshot(), self._now[slot]))
-        levels = reference.add(tens)
-        if levels is None:
-            return None
-        self._now[slot] = self._grades(slot, levels)
-        return self._now[slot]
+    def fifties(self, slots: Ints, tens: Floats) -> tuple[Ints, list[list[Grade]]]:
+        """Accept fifty outcomes; not of streams under suspicion, or begun, among them."""
+        fine = np.ones(len(slots), dtype=np.bool_)
+        if self.episodes or self._tainted:
+            for at, slot in enumerate(slots.tolist()):
+                if slot in self.episodes:
+                    fine[at] = False
+                elif slot in self._tainted:
+                    self._undo_taint.append((slot, True))
+                    self._tainted.discard(slot)
+                    fine[at] = False
+        places = np.flatnonzero(fine)
+        if not len(places):
+            return places, []
+        streams = slots[places]
+        self._undo_tens.append(self._references.add(streams, tens[:, places]))
+        levels = self._references.levels(streams)
+        renewed = ~np.isnan(levels.baseline)
+        return places[renewed], self._grades(
+            streams[renewed], Levels(*(of[renewed] for of in levels))
+        )
 
     # ---- state -----------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
         """Return the exact state as arrays and plain values."""
-        states = [reference.to_state() for reference in self._references]
-        rings = [ring for _, ring in states]
         return {
             "bank": self.bank.to_state(),
             "thresholds": np.array(self._thresholds),
-            "counts": np.array([counts for counts, _ in states], dtype=np.int64).reshape(-1),
-            "rings": np.frombuffer(b"".join(rings), dtype=np.uint8).copy(),
-            "ring_lengths": np.array([len(ring) for ring in rings], dtype=np.int64),
+            "references": self._references.to_state(),
             "tainted": sorted(self._tainted),
             "episodes": [
                 [slot, episode.to_state()] for slot, episode in sorted(self.episodes.items())
@@ -201,17 +201,8 @@ class Rates:
         """Take over what ``to_state`` returned."""
         self.bank.restore(state["bank"])
         self._thresholds = state["thresholds"].tolist()
-        rings, at = state["rings"].tobytes(), 0
-        self._references = []
-        for counts, length in zip(
-            state["counts"].reshape(-1, 5).tolist(), state["ring_lengths"].tolist(), strict=True
-        ):
-            reference = RateReference(tempering=self._tempering)
-            reference.restore((counts, rings[at : at + length]))
-            self._references.append(reference)
-            at += length
+        self._references.restore(state["references"])
         self._tainted = set(state["tainted"])
-        self._now = [self.bank.grades(slot) for slot in range(len(self.bank))]
         self.episodes = {slot: Episode.from_state(found) for slot, found in state["episodes"]}
 
     # ---- inside ----------------------------------------------------------------------
@@ -234,27 +225,34 @@ class Rates:
         else:
             self.episodes[slot] = episode
 
-    def _grades(self, slot: int, levels: Levels) -> list[Grade]:
-        drop, temper = self._min_drop, levels.temper
-        held = [
-            None if level is None else level - drop for level in (levels.baseline, levels.anchor)
-        ]
-        return [grade(level, temper) for level in (*held, self._thresholds[slot])]
+    def _hold(self, slot: int) -> None:
+        """Hold a stream against its references as they stand."""
+        of = np.array([slot])
+        self.bank.use(slot, [one for (one,) in self._grades(of, self._references.levels(of))])
+
+    def _grades(self, streams: Ints, levels: Levels) -> list[list[Grade]]:
+        """Return by reference the grades of streams."""
+        thresholds = np.array([self._thresholds[slot] for slot in streams.tolist()])
+        held = (levels.baseline - self._min_drop, levels.anchor - self._min_drop, thresholds)
+        return [grades_of(level, levels.temper) for level in held]
 
     def _began(self, slot: int, lane: Lane) -> tuple[int, int] | None:
-        reference = self._references[slot]
-        before = reference.mean
+        before = self._references.mean(slot)
         if not 0.0 < before < 1.0:
             return None
-        full, rest = divmod(lane.n % FIFTY, TEN)
-        tens = [*reference.latest(_LOOKED_BACK), *lane.tens[:full]]
-        return interval(tens, before, (rest, lane.tens[full] if rest else 0.0))
+        full, rest = divmod(lane.since_fifty(), TEN)
+        tens = lane.tens()
+        return interval(
+            [*self._references.latest(slot, _LOOKED_BACK), *tens[:full]],
+            before,
+            (rest, tens[full] if rest else 0.0),
+        )
 
     def _say(self, row: int, slot: int, kind: Kind, here: Mark, episode: Episode) -> None:
-        reference = self._references[slot]
-        before, before_n = (reference.mean, reference.known) if reference.known else (None, 0)
+        known = self._references.known(slot)
+        before, before_n = (self._references.mean(slot), known) if known else (None, 0)
         if REFERENCES[episode.reference] == "anchor":
-            before, before_n = reference.anchor_mean, ANCHORED
+            before, before_n = self._references.anchor_mean(slot), ANCHORED
         bound, temper = episode.against
         self.found.append(
             Found(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from selfright.detect.certainty.fleet import AT_ONCE, RATES, Stream
+from selfright.detect.certainty.fleet import AT_ONCE, RATES
 from selfright.detect.certainty.found import Found
+from selfright.detect.certainty.owners import Stream
 from selfright.detect.certainty.rates import REFERENCES
 from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
 from selfright.detect.policy import BOUNDS, WatchPolicy

@@ -29,23 +29,26 @@ _DEVIATIONS: Final = np.array([2.326348, 1.644854, 1.0])  # where a normal one h
 _LEAST: Final = 0.5  # buckets: within one nothing is known of where a value lies
 
 
-def spread_of(histogram: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Return the median of a histogram and its spreads below and above, all in buckets.
+def spreads_of(histograms: Floats) -> Floats:
+    """Return by histogram its median and its spreads below and above, all in buckets.
 
     Examples
     --------
     Of a quantity that never varies the least spread is supposed:
 
-    >>> spread_of(np.array([0.0, 0.0, 200.0, 0.0])).tolist()
-    [2.5, 0.5, 0.5]
+    >>> spreads_of(np.array([[0.0, 0.0, 200.0, 0.0]])).tolist()
+    [[2.5, 0.5, 0.5]]
     """
-    below = np.zeros(len(histogram) + 1)
-    np.cumsum(histogram, out=below[1:])
-    places = np.interp(_SHARES * below[-1], below, np.arange(len(below)))
-    median = places[3]
-    low = ((median - places[:3]) / _DEVIATIONS).max()
-    high = ((places[:3:-1] - median) / _DEVIATIONS).max()
-    return np.array([median, max(low, _LEAST), max(high, _LEAST)])
+    upto = np.cumsum(histograms, axis=1)
+    wanted = _SHARES * upto[:, -1:]
+    # The bucket in which each share is reached, and how far into it: a straight line.
+    bucket = (upto[:, np.newaxis] < wanted[..., np.newaxis]).sum(axis=2)
+    held = np.take_along_axis(histograms, bucket, axis=1)
+    places = bucket + 1.0 - (np.take_along_axis(upto, bucket, axis=1) - wanted) / held
+    median = places[:, 3]
+    low = ((median[:, np.newaxis] - places[:, :3]) / _DEVIATIONS).max(axis=1)
+    high = ((places[:, :3:-1] - median[:, np.newaxis]) / _DEVIATIONS).max(axis=1)
+    return np.stack([median, np.maximum(low, _LEAST), np.maximum(high, _LEAST)], axis=1)
 
 
 class Spike(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from selfright.detect.certainty.fleet import Stream
 from selfright.detect.certainty.found import Found
 from selfright.detect.certainty.lane import Mark
+from selfright.detect.certainty.owners import Stream
 from selfright.detect.certainty.said import detections_of
 from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
 from selfright.detect.policy import WatchPolicy
