@@ -115,7 +115,7 @@ def dips(effort: Effort) -> list[Section]:
         found = [peers.counts(peer, x, ours.THRESHOLD) for x in drawn]
         section.add(peer.name, [_share(counts) for counts in found])
     section.note(
-        "A dip of 100 outcomes outlasts the 50 that it is given to pass, and mostly leads to one."
+        "A dip of 100 outcomes outlasts the 45 that it is given to pass, and mostly leads to one."
     )
     return [section]
 

@@ -2,9 +2,10 @@
 
 An alarm says with the stated certainty that an agent has become worse than a reference. Whether
 that is *beyond the threshold* is read from the mean since the change point once 20 outcomes
-are there. Whether it *lasts* is asked anew: 50 outcomes are skipped, then fresh evidence against
-the same reference has to reach 20 and the mean since then has to be beyond the threshold. If
-the agent is back at its reference by then, that happens one time in 20 at most (Ville).
+are there. Whether it *lasts* is asked anew: 45 outcomes are skipped, then fresh evidence against
+the same reference has to reach 50 and the mean since then, of 28 at least, has to be beyond the
+threshold. If the agent is back at its reference by then, that happens one time in 50 at most
+(Ville).
 It is *over* when the mirrored detector is certain that the mean is above half of the way back.
 """
 
@@ -18,9 +19,10 @@ from selfright.detect.certainty.bets import REFERENCE_GRID as GRID
 from selfright.detect.certainty.lane import BETS, MOST, Mark
 from selfright.detect.detection import Kind
 
-SETTLE: Final = 50
+SETTLE: Final = 45
 ENOUGH: Final = 20  # outcomes below which a mean is not read
-_LASTS: Final = 20.0
+FRESH: Final = 28  # the same behind the settling, where a mistake costs a full retraining
+_LASTS: Final = 50.0
 _PATIENCE_US: Final = 24 * 3_600_000_000
 # A recovery that was none costs another alarm and no more.
 _OVER: Final = 1e4
@@ -216,6 +218,7 @@ class Episode:
             self._reached
             and self.beyond  # twenty fresh outcomes of an agent within it may be below by chance
             and self._settled is not None
+            and here.n - self._settled.n >= FRESH
             and _below(self.threshold, self._settled, here)
         )
 
