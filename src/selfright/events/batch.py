@@ -11,7 +11,8 @@ by the offsets it assigns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class _Columns:
 
     def numbered(self, seq: Ints) -> Self:
         """Return the same rows with other sequence numbers."""
-        return replace(self, seq=seq)
+        return type(self)(seq, *_values(self)[1:])
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return plain tuples without ``seq``, the stored form; ``from_rows`` reverses it."""
@@ -86,8 +87,9 @@ class _Columns:
         return cls(*values)
 
     @classmethod
+    @cache
     def empty(cls) -> Self:
-        """Return a batch without rows."""
+        """Return the batch without rows."""
         dtypes = [_DTYPES.get(spec.type) for spec in fields(cls)]
         columns: list[Column] = [[] if dtype is None else np.empty(0, dtype) for dtype in dtypes]
         return cls(*columns)
