@@ -69,6 +69,8 @@ class _Columns:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return plain tuples without ``seq``, the stored form; ``from_rows`` reverses it."""
+        if not len(self):
+            return []
         columns = [
             column.tolist() if isinstance(column, np.ndarray) else column
             for column in _values(self)[1:]
