@@ -65,16 +65,31 @@ def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 0
 ) -> RenderableType:
     """Return a table; the last ``numbers`` columns hold figures and stand to the right."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
+    cells = [[text(cell) for cell in row] for row in rows]
+    if _fits(columns, cells):
+        # A row of many lines looks the same, and takes a fifth of the time to lay out.
+        cells = [["\n".join(column) for column in zip(*cells, strict=True)]]
     made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
         is_number = index >= len(columns) - numbers
         made.add_column(column, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(escape(text(cell)) for cell in row))
+    for row in cells:
+        made.add_row(*map(Text, row))
     return made
+
+
+def _fits(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
+    """Return whether each row of a table will stand on a line of its own."""
+    from rich.cells import cell_len
+
+    if not all(cell.isprintable() for row in cells for cell in row):
+        return False
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    frame = 3 * len(columns) + 1  # a rule and a blank on either side of each cell
+    return len(cells) > 1 and sum(widths) + frame <= console().width
 
 
 def text(cell: object) -> str:

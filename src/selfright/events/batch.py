@@ -11,7 +11,8 @@ by the offsets it assigns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
@@ -64,10 +65,12 @@ class _Columns:
 
     def numbered(self, seq: Ints) -> Self:
         """Return the same rows with other sequence numbers."""
-        return replace(self, seq=seq)
+        return type(self)(seq, *_values(self)[1:])
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return plain tuples without ``seq``, the stored form; ``from_rows`` reverses it."""
+        if not len(self):
+            return []
         columns = [
             column.tolist() if isinstance(column, np.ndarray) else column
             for column in _values(self)[1:]
@@ -86,8 +89,9 @@ class _Columns:
         return cls(*values)
 
     @classmethod
+    @cache
     def empty(cls) -> Self:
-        """Return a batch without rows."""
+        """Return the batch without rows."""
         dtypes = [_DTYPES.get(spec.type) for spec in fields(cls)]
         columns: list[Column] = [[] if dtype is None else np.empty(0, dtype) for dtype in dtypes]
         return cls(*columns)

@@ -166,7 +166,7 @@ def outcome_columns(
     source = sieve.names("feedback_source", required=True) if sourced else ["user"] * n
     predicted = sieve.values("predicted_outcome")
     actual = sieve.values("actual_outcome")
-    score = sieve.numbers("accuracy_score", 1, Q32)
+    score = sieve.numbers("accuracy_score", 1, Q32).copy()  # what is missing is filled in
     _score(sieve, score, predicted, actual, scorer)
     metadata = sieve.attributes("metadata")
     ts_us, ts_given = _times(sieve, now_us, clamp_future=clamp_future, door=door)
@@ -225,6 +225,8 @@ def _times(
     sieve: Sieve, now_us: int, *, clamp_future: bool, door: Door | None
 ) -> tuple[Ints, Bools]:
     """Return times and whether they are the sender's own."""
+    if "timestamp" not in sieve:
+        return np.full(sieve.rows, now_us), np.zeros(sieve.rows, dtype=np.bool_)
     ts_us = sieve.times()
     given = ts_us != MISSING
     if clamp_future:

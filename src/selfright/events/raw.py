@@ -147,6 +147,8 @@ def outcome_batch(raw: Sequence[RawOutcome], seq: Ints | None = None) -> Outcome
 
 def total_tokens(tokens: Ints, tokens_in: Ints, tokens_out: Ints) -> Ints:
     """Return the total where it was given, else the sum of the parts that were."""
+    if tokens_in.max(initial=MISSING) < 0 and tokens_out.max(initial=MISSING) < 0:
+        return tokens
     parts = np.maximum(tokens_in, 0) + np.maximum(tokens_out, 0)
     reported = (tokens_in >= 0) | (tokens_out >= 0)
     return np.where(tokens >= 0, tokens, np.where(reported, parts, MISSING))

@@ -155,22 +155,26 @@ class Feed:
     ) -> Ints:
         """Note failed runs; return ``kept`` without retractions of what no longer counts."""
         gone: set[int] = set()
-        for i in np.flatnonzero(failed).tolist():
-            waiting = self._waiting.setdefault(runs.agent_name[i], OrderedDict())
+        rows = np.flatnonzero(failed)
+        numbers = zip(
+            runs.cost_nano_usd[rows].tolist(),
+            runs.duration_us[rows].tolist(),
+            runs.ts_us[rows].tolist(),
+            strict=True,
+        )
+        for i, (cost, duration, ts_us) in zip(rows.tolist(), numbers, strict=True):
+            name, run_id = runs.agent_name[i], runs.run_id[i]
+            waiting = self._waiting.get(name)
+            if waiting is None:
+                waiting = self._waiting[name] = OrderedDict()
             if weight > 0:
-                waiting[runs.run_id[i]] = (
-                    runs.task_type[i],
-                    runs.route[i],
-                    config_key(runs.config[i]),
-                    int(runs.cost_nano_usd[i]),
-                    int(runs.duration_us[i]),
-                    int(runs.ts_us[i]),
-                )
+                config = config_key(runs.config[i])
+                waiting[run_id] = (runs.task_type[i], runs.route[i], config, cost, duration, ts_us)
                 if len(waiting) > _WAITING_PER_AGENT:
                     waiting.popitem(last=False)
-            elif waiting.pop(runs.run_id[i], None) is None and labelled[i]:
+            elif waiting.pop(run_id, None) is None and labelled[i]:
                 gone.add(i)
-        return np.array([i for i in kept.tolist() if i not in gone], dtype=np.int64)
+        return kept if not gone else np.array([i for i in kept.tolist() if i not in gone])
 
     def _newly_labelled(self, outcomes: OutcomeBatch, rows: RewardRows) -> tuple[str, ...]:
         """Switch agents to real outcomes: drop what statuses taught, keep failures as 0."""

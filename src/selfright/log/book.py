@@ -22,6 +22,13 @@ class Book(Protocol):
         """Return whether these are all different and none is known."""
         ...
 
+    def claim(self, run_ids: list[str], first_offset: int) -> bool:
+        """Place runs from ``first_offset`` on if all are different, new and not awaited.
+
+        Otherwise return False, having learnt nothing.
+        """
+        ...
+
     def awaited(self, run_ids: list[str]) -> Iterable[int]:
         """Return the positions of those that outcomes name already."""
         ...
@@ -82,7 +89,7 @@ class Book(Protocol):
         """Learn where the outcome of that id is now; None: nowhere."""
         ...
 
-    def place(self, run_ids: list[str], offsets: list[int]) -> None:
+    def place(self, run_ids: list[str], offsets: Sequence[int]) -> None:
         """Learn where runs stand now."""
         ...
 

@@ -76,14 +76,31 @@ class Settled:
 def settle(book: Book, intake: Intake, first_offset: int) -> Settled:
     """Return what ``intake`` comes to, and tell ``book`` what changed.
 
-    About 0.2 us for a run without a task, 5 us for a run and its outcome.
+    About 0.1 us for a run without a task, 5 us for a run and its outcome.
     """
+    if _only_new(book, intake, first_offset):
+        return _all_kept(len(intake.runs), first_offset)
     step = _Step(book, intake)
     step.take_runs()
     step.take_outcomes()
     step.take_acts()
     step.groups.settle()
     return step.finish(first_offset)
+
+
+def _only_new(book: Book, intake: Intake, first_offset: int) -> bool:
+    """Return whether these are runs that concern nothing else; then the book has them."""
+    runs = intake.runs
+    if intake.acts or len(intake.outcomes) or runs.task_id.count(None) != len(runs):
+        return False
+    return book.claim(runs.run_id, first_offset)
+
+
+def _all_kept(runs: int, first_offset: int) -> Settled:
+    """Return what so many runs come to where each one stays as it came."""
+    none, nothing = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+    offsets = np.arange(first_offset, first_offset + runs)
+    return Settled(first_offset + runs, offsets, none, none, [], nothing, nothing, [], [], [])
 
 
 class _Step:

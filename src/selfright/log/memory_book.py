@@ -38,6 +38,21 @@ class MemoryBook:
         """Return whether these are all different and none is known."""
         return len(set(run_ids)) == len(run_ids) and self._runs.keys().isdisjoint(run_ids)
 
+    def claim(self, run_ids: list[str], first_offset: int) -> bool:
+        """Place runs from ``first_offset`` on if all are different, new and not awaited."""
+        if self._named and not self._named.keys().isdisjoint(run_ids):
+            return False
+        runs, offsets = self._runs, range(first_offset, first_offset + len(run_ids))
+        grown = len(runs) + len(run_ids)
+        # To look and to place at once: a look-up in what has long left the caches costs most.
+        found = list(map(runs.setdefault, run_ids, offsets))
+        if len(runs) == grown:
+            return True
+        for run_id, offset, at in zip(run_ids, offsets, found, strict=True):
+            if at == offset:
+                del runs[run_id]
+        return False
+
     def awaited(self, run_ids: list[str]) -> Iterable[int]:
         """Return the positions of those that outcomes name already."""
         named = self._named
@@ -134,7 +149,7 @@ class MemoryBook:
         else:
             self._cards[outcome_id] = card
 
-    def place(self, run_ids: list[str], offsets: list[int]) -> None:
+    def place(self, run_ids: list[str], offsets: Sequence[int]) -> None:
         """Learn where runs stand now."""
         self._runs.update(zip(run_ids, offsets, strict=True))
 

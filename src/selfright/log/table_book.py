@@ -133,6 +133,13 @@ class TableBook:
         self.prefetch(keys)
         return len(set(keys)) == len(keys) and self._places.keys().isdisjoint(keys)
 
+    def claim(self, run_ids: list[str], first_offset: int) -> bool:
+        """Place runs from ``first_offset`` on if all are different, new and not awaited."""
+        if not self.unseen(run_ids) or self.awaited(run_ids):
+            return False
+        self.place(run_ids, range(first_offset, first_offset + len(run_ids)))
+        return True
+
     def awaited(self, run_ids: list[str]) -> Iterable[int]:
         """Return the positions of those that outcomes name already."""
         keys = [run_key(run_id) for run_id in run_ids]
@@ -165,7 +172,7 @@ class TableBook:
             rows[run_id] = row
         return [rows[run_id] for run_id in run_ids]
 
-    def place(self, run_ids: list[str], offsets: list[int]) -> None:
+    def place(self, run_ids: list[str], offsets: Sequence[int]) -> None:
         """Learn where runs stand now."""
         for run_id, offset in zip(run_ids, offsets, strict=True):
             self._set_place(run_key(run_id), offset)

@@ -225,13 +225,14 @@ class Fold:
             metrics.retract_outcomes(codes(gone_outcomes.agent_name), gone_outcomes)
         if len(part.runs):
             metrics.update_runs(runs, part.runs)
-            names = part.runs.agent_name
+            names, versions = part.runs.agent_name, part.runs.agent_version
             self.agent_types.update(zip(names, part.runs.agent_type, strict=True))
-            self.agent_versions.update(
-                (name, version)
-                for name, version in zip(names, part.runs.agent_version, strict=True)
-                if version is not None
-            )
+            if versions.count(None) < len(versions):
+                self.agent_versions.update(
+                    (name, version)
+                    for name, version in zip(names, versions, strict=True)
+                    if version is not None
+                )
         if len(part.outcomes):
             metrics.update_outcomes(outcomes, part.outcomes)
 

@@ -87,6 +87,6 @@ def submit_checked(circle: Circle, intake: Intake, rejected: tuple[Rejection, ..
     if not len(intake):
         return IngestReport(0, 0, rejected)
     receipt = circle.submit(intake)
-    known = int(receipt.duplicate_runs.sum()) + int(receipt.duplicate_outcomes.sum())
+    known = receipt.duplicates  # no acts are among them
     rows = len(intake.runs) + len(intake.outcomes)
     return IngestReport(rows - known, known, rejected)

@@ -115,8 +115,9 @@ def _sums(cells: Ints) -> Ints:
 
 def _latencies(pages: Pages, cells: Ints) -> Floats:
     n = cells[:, Column.DURATION_US]
-    low, high = quantile_ranks(n, 0.95)
-    ranks = np.column_stack((rank(n[:, None], _PERCENTS, 100), low, high))
+    ranks = np.empty((len(n), 6), dtype=np.int64)
+    ranks[:, :4] = rank(n[:, None], _PERCENTS, 100)
+    ranks[:, 4], ranks[:, 5] = quantile_ranks(n, 0.95)
     found = edges().value[pages.slots_at(ranks)] / US_PER_MS
     found[n <= 0] = np.nan
     found[ranks == 0] = np.nan  # too few for an interval

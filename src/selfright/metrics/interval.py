@@ -16,6 +16,7 @@ References
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -32,12 +33,18 @@ _Z2: Final = Z95 * Z95
 def wilson(total: float, n: int) -> Interval | None:
     """Return the 95 % interval of a mean in 0..1 of which ``n`` values sum to ``total``.
 
-    The same as ``wilson_ends`` of one; None without values. About 20 us.
+    The same as ``wilson_ends`` of one, to the last bit; None without values. About 1 us.
     """
     if n <= 0:
         return None
-    low, high = wilson_ends(np.array([total], dtype=np.float64), np.array([n], dtype=np.int64))
-    return low.item(), high.item()
+    count = float(n)
+    mean = total / count
+    middle = mean + _Z2 / (2 * count)
+    half = Z95 * sqrt(mean * (1 - mean) / count + _Z2 / (4 * count * count))
+    scale = 1 + _Z2 / count
+    low, high = (middle - half) / scale, (middle + half) / scale
+    # At 0 and 1 rounding must not leave the mean outside.
+    return min(max(low, 0.0), mean), max(min(high, 1.0), mean)
 
 
 def wilson_ends(totals: Floats, n: Ints) -> tuple[Floats, Floats]:

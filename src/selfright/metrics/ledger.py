@@ -317,12 +317,10 @@ class Ledger:
             self.seen[agent] = True
             self._apply_one(single_run(rows, self.labels))
         else:
-            delta = delta_of_runs(rows, self.labels)
-            met, first_us, last_us = delta.extremes(rows.ts_us)
-            self.first_us[met] = np.minimum(self.first_us[met], first_us)
-            self.last_us[met] = np.maximum(self.last_us[met], last_us)
-            self.seen[met] = True
-            self._apply(delta, 1)
+            np.minimum.at(self.first_us, rows.agents, rows.ts_us)
+            np.maximum.at(self.last_us, rows.agents, rows.ts_us)
+            self.seen[rows.agents] = True
+            self._apply(delta_of_runs(rows, self.labels), 1)
 
     def _add_outcomes(self, rows: OutcomeRows) -> None:
         self.seen[rows.agents] = True

@@ -50,10 +50,16 @@ class Minute:
         """Add cells and marks, agents and keys ascending and none twice. Keeps the arrays."""
         self.version += 1
         if len(agents):
-            self._loose_cells.append((agents, values))
+            loose = self._loose_cells
+            if loose and np.array_equal(loose[-1][0], agents):
+                # The same agents as the batch before, as of a fleet that reports as one.
+                loose[-1] = agents, loose[-1][1] + values
+            else:
+                loose.append((agents, values))
+                self._loose += len(agents)
         if len(keys):
             self._loose_marks.append((keys, counts))
-        self._loose += len(agents) + len(keys)
+        self._loose += len(keys) + 1
         if self._loose > max(_LOOSE, len(self._agents) + len(self._keys)):
             self._settle()
 

@@ -6,6 +6,7 @@ of numpy operations over all agents: the work per agent is that of a few numbers
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from selfright.events.batch import KIB_PER_MB, NANO_PER_USD, Q32, US_PER_MS
 from selfright.metrics.blanked import blanked, listed
 from selfright.metrics.columns import Column
 from selfright.metrics.figures import DECIDED, ERRORS, TOTAL
-from selfright.metrics.interval import wilson_ends
+from selfright.metrics.interval import wilson, wilson_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,6 +93,9 @@ def rates_of(figures: Figures, minutes: Floats) -> dict[str, list[Any]]:
         The length of each row's window.
     """
     sums, latencies = figures.sums, figures.latencies_ms
+    if sums.shape[1] == 1:
+        alone = _rates_of_one(sums[:, 0].tolist(), latencies[:, 0].tolist(), minutes.item())
+        return {name: [value] for name, value in alone.items()}
     above = sums[_ABOVE] / _ABOVE_UNIT[:, None]
     below = sums[_BELOW] * _BELOW_UNIT[:, None]
     given, timed = below > 0, ~np.isnan(latencies[:5])
@@ -102,6 +106,34 @@ def rates_of(figures: Figures, minutes: Floats) -> dict[str, list[Any]]:
         **_named(_FLOATS, listed(rows, np.concatenate((given, given[_COST], timed[:4])))),
         **_named(_INTERVALS, _intervals(sums, above[_OF_SCORE], latencies[4:6], timed[4])),
         "runs_per_minute": (sums[TOTAL] / minutes).tolist(),
+    }
+
+
+def _rates_of_one(sums: list[int], latencies: list[float], minutes: float) -> dict[str, Any]:
+    """Return the same values of a single row, as of the fleet: in a fifth of the time."""
+    # As numpy divides; Python would divide integers beyond 2^53 more exactly.
+    real = list(map(float, sums))
+    known = [None if isnan(value) else value for value in latencies]
+    low, high = known[4:6]
+    cost = Column.COST_NANO_USD
+    score = real[Column.ACCURACY_Q32 + 1] / Q32
+    intervals = (
+        wilson(real[Column.SUCCESS], sums[DECIDED]),
+        wilson(real[ERRORS], sums[DECIDED]),
+        wilson(score, sums[Column.ACCURACY_Q32]),
+        None if low is None else (low, high),
+    )
+    return {
+        **{name: sums[column] for name, column in _COUNTS.items()},
+        **{name: sums[of + 1] if sums[of] > 0 else None for name, of in _SUMS.items()},
+        **{
+            name: real[above] / unit / (real[below] * below_unit) if sums[below] > 0 else None
+            for name, (above, unit, below, below_unit) in _RATIOS.items()
+        },
+        "total_cost": real[cost + 1] / NANO_PER_USD if sums[cost] > 0 else None,
+        **dict(zip(_LATENCIES, known, strict=False)),
+        **dict(zip(_INTERVALS, intervals, strict=True)),
+        "runs_per_minute": real[TOTAL] / minutes,
     }
 
 

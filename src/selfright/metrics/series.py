@@ -75,14 +75,15 @@ class TrendReader:
     """Trends over the complete spans of a window, of all agents at once.
 
     The trends of one metric are kept until a span changes: complete spans do not, so that
-    snapshots within one span pay nothing for them.
+    snapshots within one span pay for no more than seeing that.
     """
 
-    __slots__ = ("_digests", "_kept")
+    __slots__ = ("_digests", "_kept", "_latest")
 
     def __init__(self, digests: Digests) -> None:
         self._digests = digests
         self._kept: dict[tuple[MetricType, int], tuple[tuple[int, ...], list[Digest], Trends]] = {}
+        self._latest: tuple[tuple[Any, ...], list[Trends]] | None = None
 
     def read(
         self,
@@ -100,8 +101,17 @@ class TrendReader:
         newest = last // width - 1
         oldest = max(newest - SPANS + 1, -(-first // width) - 1)
         spans = range(oldest, newest + 1)
-        digests = [self._digests.get(minutes, width, span) for span in spans]
-        return [self._one(metric, width, spans, digests, agents) for metric in metrics]
+        versions = [
+            (number, minutes[number].version)
+            for number in range(oldest * width, (newest + 1) * width)
+            if number in minutes
+        ]
+        asked = (width, spans, agents, tuple(metrics), versions)
+        if self._latest is None or self._latest[0] != asked:
+            digests = [self._digests.get(minutes, width, span) for span in spans]
+            found = [self._one(metric, width, spans, digests, agents) for metric in metrics]
+            self._latest = (asked, found)
+        return self._latest[1]
 
     def _one(
         self, metric: MetricType, width: int, spans: range, digests: list[Digest], agents: int

@@ -44,8 +44,11 @@ class Totals:
             self.counts.reserve(agents)
 
     def add(self, agents: Ints, values: Ints, keys: Ints, counts: Ints) -> None:
-        """Add cells and marks. No agent and no key may occur twice."""
-        self.values[agents] += values
+        """Add cells and marks, agents and keys ascending and none twice."""
+        if len(agents) and agents[-1] - agents[0] == len(agents) - 1:
+            self.values[agents[0] : agents[-1] + 1] += values  # no gap between them
+        else:
+            self.values[agents] += values
         if len(keys):
             self.counts.add(keys, counts)
 

@@ -309,3 +309,25 @@ def test_an_outcome_joins_by_what_it_names() -> None:
     assert rejections == []
     assert (batch.feedback_source, batch.task_id, batch.run_id) == (["user"], ["t"], [None])
     assert (batch.run, batch.primary.tolist(), batch.fresh.tolist()) == ([None], [True], [True])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0, 1e12])
+def test_one_wrong_number_refuses_its_row_alone(bad: float) -> None:
+    """An array is looked at as a whole first; what that finds is told by the row."""
+    batch, rejected = runs(duration_ms=np.array([1.0, bad, 3.0]))
+    assert [(item.index, item.field) for item in rejected] == [(1, "duration_ms")]
+    assert batch.duration_us.tolist() == [1000, 3000]
+
+
+def test_what_is_no_text_among_texts_refuses_its_row_alone() -> None:
+    """Even where it will not be compared with anything, such as an array."""
+    odd = ["success", np.array([1, 2]), None]
+    _, rejected = runs(task_type=["a", np.array([1, 2]), None], status=odd)
+    assert [(item.index, item.field) for item in rejected] == [(1, "status"), (2, "status")]
+
+
+def test_what_stands_in_for_missing_columns_cannot_be_changed() -> None:
+    """They share it: who changed one would change all."""
+    batch, _ = runs()
+    with pytest.raises(ValueError, match="read-only"):
+        batch.tokens_in[0] = 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfright.metrics.interval import quantile_ranks, wilson
+from selfright.metrics.interval import quantile_ranks, wilson, wilson_ends
 
 
 def test_wilson_equals_the_textbook():
@@ -69,3 +69,10 @@ def test_too_few_values_enclose_no_percentile():
     """Then there is no interval, rather than one that is too short."""
     low, high = quantile_ranks(np.array([0, 50, 130]), 0.95)
     assert (low > 0).tolist() == (high > 0).tolist() == [False, False, True]
+
+
+@given(st.integers(1, 10**10), st.floats(0, 1))
+def test_one_interval_is_the_same_as_among_many(n, mean):
+    """To the last bit: a fleet read alone and beside others shows the same figures."""
+    low, high = wilson_ends(np.array([mean * n]), np.array([n]))
+    assert wilson(mean * n, n) == (low.item(), high.item())
