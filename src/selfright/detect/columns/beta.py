@@ -46,7 +46,7 @@ class BetaBlock(NamedTuple):
     rewritten
         Streams of which outcomes left out of order, and what is left of them.
     late
-        Entries that came behind a later minute and count.
+        Entries that came behind a later minute.
     open, stands
         None: no episode was open, neither before nor in the block.
     """
@@ -126,10 +126,7 @@ class BetaColumns:
         most = self.n[stream][of] + place  # if none had left
         late = windows.late[: len(stream)]
         strays = late | (self.late[stream] > self.seen[stream] - self.n[stream])
-        limit = windows.n[:end]
-        if some := np.count_nonzero(strays):
-            limit = np.where(strays[of], self._recent, limit)
-        n = np.minimum(np.minimum(most, self._recent), limit)
+        n = np.minimum(np.minimum(most, self._recent), windows.n[:end])
         sums = running(entries.value)
         course = Course(
             n,
@@ -140,12 +137,10 @@ class BetaColumns:
         if np.count_nonzero(gone):
             self._leave(entries, gone, sums, course.total)
         rewritten, behind = None, _NONE
-        if some:
+        if np.count_nonzero(strays):
             rewritten = self._out_of_order(windows, entries, strays, course)
         if np.count_nonzero(late):
             behind = np.flatnonzero(entries.minute < windows.newest[:end])
-            if windows.counts is not None:
-                behind = behind[windows.counts[behind]]
         return self._judged(BetaBlock(entries, course, rewritten, behind), windows)
 
     def keep(self, block: BetaBlock) -> None:
