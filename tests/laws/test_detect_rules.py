@@ -25,6 +25,7 @@ MINUTE_US = 60_000_000
 POLICY = WatchPolicy(
     0.6, 0.3, 0.6, 1.0, 1e-6, 1.0, 5.0, window_minutes=MINUTES, recent=RECENT, min_n=MIN_N
 )
+HASTY = replace(POLICY, min_n=1, confidence=0.8)  # one failure is enough
 OTHER = WatchPolicy(0.7, None, 0.5, 1.0, None, 1.0, 5.0, window_minutes=5, recent=9, min_n=MIN_N)
 AGENTS = 3
 
@@ -226,10 +227,9 @@ sizes = st.lists(st.integers(1, 25), min_size=1, max_size=4)
 cuts = st.dictionaries(st.integers(0, 20), st.integers(-1, AGENTS - 1), max_size=3)
 
 
-@given(streams(), sizes, cuts, st.sampled_from([1, MIN_N]))
-def test_a_block_says_what_its_rows_say_one_by_one(stream, sizes, cuts, min_n):
+@given(streams(), sizes, cuts, st.sampled_from([POLICY, HASTY]))
+def test_a_block_says_what_its_rows_say_one_by_one(stream, sizes, cuts, policy):
     """Every detection at its row, and at every row of a block all that stands, as of that row."""
-    policy = replace(POLICY, min_n=min_n)
     watch, slow = FleetWatch(policy), Slow(policy)
     for number, (first, last) in enumerate(blocks(stream, sizes)):
         said = watch.feed(rows_of(stream, first, last))
