@@ -12,28 +12,41 @@ from selfright.assemble import watch_policy
 from selfright.config import Settings
 from selfright.detect.certainty.fleet import Certainty, CertaintyPolicy, Rows
 from selfright.detect.detection import Kind, WatchedMetric
-from selfright.detect.watch import DETECTORS, FleetWatch
+from selfright.detect.watch import RULES, FleetWatch
 from selfright.loop.saved import decode_state, encode_state
 from selfright.testing.detector_checks import CHECKS, StreamDetector, Subject
 
 SECOND_US = 1_000_000
 
 
+def rows_of(outcomes, first, metric=WatchedMetric.ACCURACY):
+    """Return outcomes of one agent, one a second, as rows; the first is number ``first``."""
+    values = np.full((len(outcomes), len(WatchedMetric)), -1.0)
+    values[:, metric] = outcomes
+    at = first + np.arange(len(outcomes))
+    return Rows(np.zeros(len(outcomes), dtype=np.int64), values, at, at * SECOND_US)
+
+
 class Watched:
-    """One detector of the watch, on the accuracy of one agent, an outcome a second."""
+    """One rule of the watch, on the accuracy of one agent, an outcome a second."""
 
     def __init__(self, name: str, alarm: Kind) -> None:
-        self._table = {name: DETECTORS[name]}
-        self._watch = FleetWatch(watch_policy(Settings()), self._table)
+        self._rules = (name,)
+        self._watch = FleetWatch(watch_policy(Settings()), self._rules)
         self._alarm, self._n = alarm, 0
 
     def update_many(self, outcomes):
-        return [i for i, x in enumerate(outcomes) if self._alarms(x)]
+        found = []
+        for first in range(0, len(outcomes), 1000):
+            rows = rows_of(np.array(outcomes[first : first + 1000]), self._n)
+            said = self._watch.feed(rows)
+            self._watch.keep()
+            self._n += len(rows.agent)
+            found += [first + row for row, told in sorted(said.items()) if self._alarms(told)]
+        return found
 
-    def _alarms(self, x: float) -> bool:
-        said = self._watch.update(0, WatchedMetric.ACCURACY, x, self._n * SECOND_US, self._n)
-        self._n += 1
-        return any(found.kind is self._alarm for found in said)
+    def _alarms(self, said) -> bool:
+        return any(found.kind is self._alarm and found.scope == 0 for found in said)
 
     def to_state(self) -> bytes:
         return encode_state({"n": self._n, **self._watch.to_state()})
@@ -41,7 +54,7 @@ class Watched:
     def restore(self, state: bytes) -> None:
         found = decode_state(state)
         self._n = found.pop("n")
-        self._watch = FleetWatch.from_state(self._watch.policy, found, self._table)
+        self._watch = FleetWatch.from_state(self._watch.policy, found, self._rules)
 
 
 class Certain:
@@ -56,10 +69,7 @@ class Certain:
         found = []
         for first in range(0, len(outcomes), 1000):
             part = np.array(outcomes[first : first + 1000])
-            values = np.full((len(part), len(WatchedMetric)), -1.0)
-            values[:, self._metric] = self._measured(part)
-            at = self._n + np.arange(len(part))
-            rows = Rows(np.zeros(len(part), dtype=np.int64), values, at, at * SECOND_US)
+            rows = rows_of(self._measured(part), self._n, self._metric)
             said = self._certainty.feed(rows, self._n * SECOND_US)
             self._certainty.keep()
             self._n += len(part)
@@ -111,8 +121,8 @@ def test_every_detector_passes_every_check(name: str, check: str) -> None:
 
 
 def test_no_detector_is_left_out() -> None:
-    """A detector that joins the watch joins the checks."""
-    assert set(DETECTORS) <= set(SUBJECTS)
+    """A rule that joins the watch joins the checks."""
+    assert set(RULES) <= set(SUBJECTS)
 
 
 class Faulty:

@@ -52,7 +52,8 @@ def deeds(x: Floats, policy: CertaintyPolicy | None, step_s: int) -> Iterator[De
     block = rows(x[None, :], 0, WatchedMetric.ACCURACY)
     ts_us = block.offset * step_s * SECOND_US
     open_alerts: set[int] = set()
-    for row in judge(watch, certainty, Judged(block._replace(ts_us=ts_us), ts_us)):
+    judged = Judged(block._replace(ts_us=ts_us), ts_us)
+    for row in judge(watch, certainty, judged, trigger.urgent):
         for detection in row.detections:
             trigger.observe(detection, _name(detection.scope))
             if detection.kind in _ALERTS and detection.scope not in open_alerts:
@@ -60,8 +61,6 @@ def deeds(x: Floats, policy: CertaintyPolicy | None, step_s: int) -> Iterator[De
                 yield Deed(row.offset, "alert")
             elif detection.kind is Kind.RECOVERED:
                 open_alerts.discard(detection.scope)
-        if not (watch.standing_scopes or trigger.urgent):
-            continue
         asked = trigger.decide(watch, row.agent, row.now_us, row.offset, _name)
         if isinstance(asked, Request):
             yield Deed(row.offset, asked.act.mode)

@@ -100,7 +100,7 @@ def _times(effort: Effort) -> dict[str, float]:
         "one detector, alone": (lambda: _alone(x.tolist()), n),
         "one detector, vectorised": (lambda: _fed(_warm((W.ACCURACY,)), blocks), detectors),
         "all of a run: certainty": (lambda: _fed(_warm(_OF_A_RUN), runs), of_runs),
-        "all of a run: watch": (lambda: _update_runs(runs), of_runs),
+        "all of a run: watch": (lambda: _watched_runs(runs), of_runs),
     }
     for peer in peers.river():
         if peer.name in {_TOP, "ADWIN", "KSWIN"}:
@@ -152,16 +152,13 @@ def _fed(certainty: Certainty, blocks: list[Rows]) -> float:
     return time.perf_counter() - started
 
 
-def _update_runs(blocks: list[Rows]) -> float:
-    watch, took = FleetWatch(acting.WATCH), 0.0
+def _watched_runs(blocks: list[Rows]) -> float:
+    watch = FleetWatch(acting.WATCH)
+    started = time.perf_counter()
     for block in blocks:
-        columns = (block.agent, block.values, block.ts_us, block.offset)
-        given = list(zip(*(column.tolist() for column in columns), strict=True))
-        update, started = watch.update_run, time.perf_counter()
-        for agent, row, ts_us, offset in given:
-            update(agent, row, ts_us, offset)
-        took += time.perf_counter() - started
-    return took
+        watch.feed(block)
+        watch.keep()
+    return time.perf_counter() - started
 
 
 def _block(metrics: tuple[WatchedMetric, ...], agents: int, number: int, steps: int = 50) -> Rows:
@@ -192,10 +189,8 @@ def _certain(metrics: tuple[WatchedMetric, ...], agents: int, each: int) -> obje
 def _watched(metrics: tuple[WatchedMetric, ...], agents: int, each: int) -> object:
     watch = FleetWatch(acting.WATCH)
     for i in range(each // 50):
-        block = _block(metrics, agents, i)
-        columns = (block.agent, block.values, block.ts_us, block.offset)
-        for agent, row, ts_us, offset in zip(*(c.tolist() for c in columns), strict=True):
-            watch.update_run(agent, row, ts_us, offset)
+        watch.feed(_block(metrics, agents, i))
+        watch.keep()
     return watch
 
 

@@ -1,23 +1,24 @@
-"""What is odd: detectors that read outcomes one at a time and speak only on a change.
+"""What is odd: detectors that follow every metric of every agent and speak only on a change.
 
-``detection``        the nouns: what is watched, what a detector says, the protocol it obeys
+``detection``        the nouns: what is watched, what a detector says
 ``policy``           thresholds and the numbers of the rules, as one frozen record
-``window``           the mean of all outcomes in the window against its threshold
-``beta``             how probable it is that the true rate is beyond the threshold
-``incomplete_beta``  the function behind it
-``watch``            every detector of every metric of every agent, behind one call
+``watch``            the two rules below over all metrics of all agents, behind one call
+``columns``          how it does that: a block of rows at once, in columns of numpy
+``incomplete_beta``  the function behind the second rule
+``certainty``        e-detectors: drops from what an agent was, with certainty
+``labels``           whether the outcomes themselves can be trusted
 
-A detector is given values in which *low is bad*; the watch turns error rates, latencies
-and amounts round by their sign. Sums are exact: scores are multiples of 2^-32 and
-amounts are whole units, so no order of arrival and no batching changes a decision.
+Rules are given values in which *low is bad*; error rates, latencies and amounts are turned
+round by their sign. Sums are exact: scores are multiples of 2^-32 and amounts are whole units,
+so no order of arrival and no batching changes a decision.
 
 ============================  ==============================  =========================
-evidence                      detector                        says
+evidence                      rule                            says
 ============================  ==============================  =========================
-windowed mean, n >= 20        ``window.WindowRule``           ``beyond`` / ``cleared``
-P(beyond threshold) >= .95    ``beta.BetaRule``               ``likely`` / ``unlikely``
+windowed mean, n >= 20        ``columns.window``              ``beyond`` / ``cleared``
+P(beyond threshold) >= .95    ``columns.beta``                ``likely`` / ``unlikely``
 ============================  ==============================  =========================
 
-A further detector is one more class that obeys ``detection.Detector`` and one more entry
-in ``watch.DETECTORS``.
+What a rule is, outcome by outcome, stands in ``tests/laws/test_detect_rules.py`` in a few lines
+each; the columns obey it on every stream.
 """

@@ -1,12 +1,11 @@
-"""The nouns of detection: what is watched, what a detector says, the protocol it obeys."""
+"""The nouns of detection: what is watched, and what a detector says."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 SYSTEM: Final = -1  # the scope of the whole fleet; agents are 0, 1, 2, ...
 
@@ -121,7 +120,7 @@ class Finding:
 
 
 class Signal(IntEnum):
-    """What ``Detector.update`` returns when something changed.
+    """What a rule of the watch says when something changed.
 
     Those that name a ``Kind`` become a detection; ``STANDS`` and ``FADES`` only say
     whether a retraining may be asked for at this moment.
@@ -133,35 +132,3 @@ class Signal(IntEnum):
     UNLIKELY = 4  # and does not stand
     STANDS = 5
     FADES = 6
-
-
-# The numbers a detector's state consists of: whole ones (typecode q) and real ones (d). A
-# checkpoint stores all detectors' states end to end in two arrays.
-State = tuple["array[int]", "array[float]"]
-
-
-class Detector(Protocol):
-    """Reads the outcomes of one metric of one scope, one at a time; low values are bad.
-
-    It must be a function of the sequence of its updates alone: no clock, no randomness.
-    """
-
-    def update(self, x: float, minute: int, offset: int) -> Signal | None:
-        """Take one outcome of event time ``minute`` into account; None: nothing changed."""
-        ...
-
-    def finding(self) -> Finding:
-        """Return what it judges from at this moment."""
-        ...
-
-    def cut(self) -> None:
-        """Forget evidence that a retraining has made stale."""
-        ...
-
-    def to_state(self) -> State:
-        """Return the exact state."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Take over what ``to_state`` returned."""
-        ...

@@ -1,11 +1,13 @@
-"""The rows of a commit, one after the other, through the detectors.
+"""The rows of a commit through the detectors, and those to be heard one after the other.
 
-The rules are evaluated after every decided run and every fresh outcome, never by a
-timer, so that what they find does not depend on how the rows were batched.
+The rules are evaluated after every decided run and every fresh outcome, never by a timer, so that
+what they find does not depend on how the rows were batched. They take a block at once; whoever
+listens is called at the rows at which there is something to say or to ask.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from selfright.events.batch import Q32, RUN_FIELD
 from selfright.events.status import DECIDED, ERRORS, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
 
     from selfright.detect.certainty.fleet import Certainty
     from selfright.detect.detection import Detection
@@ -36,7 +38,7 @@ _RUN_TS: Final = RUN_FIELD["ts_us"]
 
 
 class Row:
-    """One row that was judged: where it stands, whose it is, what the detectors said.
+    """A row to be heard: where it stands, whose it is, what the detectors said.
 
     Mutable and reused from row to row: a million rows make one object.
     """
@@ -55,6 +57,10 @@ class Judged(NamedTuple):
 
     rows: Rows
     now_us: Ints  # log time at each
+
+    def part(self, first: int, last: int) -> Judged:
+        """Return the rows from ``first`` to before ``last``."""
+        return Judged(self.rows.part(first, last), self.now_us[first:last])
 
 
 def judged(
@@ -93,44 +99,60 @@ def judged(
     return Judged(Rows(agent, values, offset[order], ts_us), now)
 
 
-def judge(watch: FleetWatch, certainty: Certainty, found: Judged) -> Generator[Row]:
-    """Feed rows to the detectors, one after the other; yields after each of them.
+def judge(
+    watch: FleetWatch,
+    certainty: Certainty,
+    found: Judged,
+    urgent: Collection[int] | None = None,
+) -> Generator[Row]:
+    """Feed rows to the detectors; yield those after which something is to be heard or asked.
+
+    These are the rows at which a detector speaks and, for a caller that asks for retrainings, those
+    after which somebody may ask: something stands about the row's agent or about the fleet, or
+    ``urgent`` is not empty. While a row is looked at, the watch answers as of that row.
 
     The caller may stop at any row, by closing the iterator: the rows behind it were not
-    fed then. About 1 us a row besides what the detectors take.
+    fed then. Rows that say nothing cost nothing besides what the detectors take.
+
+    Parameters
+    ----------
+    urgent
+        To whom an attempt is owed, as the caller keeps it from row to row; None: nobody asks.
     """
     for first, last in _hours(found.now_us):
-        yield from _judge_hour(
-            watch, certainty, found.rows.part(first, last), found.now_us[first:last]
-        )
+        yield from _judge_hour(watch, certainty, found.part(first, last), urgent)
 
 
 def _judge_hour(
-    watch: FleetWatch, certainty: Certainty, rows: Rows, now_us: Ints
+    watch: FleetWatch, certainty: Certainty, found: Judged, urgent: Collection[int] | None
 ) -> Generator[Row]:
-    said: dict[int, tuple[Detection, ...]] = {}
+    rows, now_us = found
+    said = watch.feed(rows)
     for stream, one in certainty.feed(rows, int(now_us[0])):
         said[one.row] = said.get(one.row, ()) + detections_of(stream, one, watch.policy)
-    row, update, count = Row(), watch.update_run, 0
+    stands = () if urgent is None else watch.standing_rows().tolist()
+    marked = sorted({*said, *stands})
+    row, at, end = Row(), -1, len(now_us)
     try:
-        for row.offset, row.agent, ts_us, row.now_us, values in zip(
-            rows.offset.tolist(),
-            rows.agent.tolist(),
-            rows.ts_us.tolist(),
-            now_us.tolist(),
-            rows.values.tolist(),
-            strict=True,
-        ):
-            row.detections = update(row.agent, values, ts_us, row.offset)
-            if count in said:
-                row.detections += said[count]
-            count += 1
+        while True:
+            # What is said at a row may make it urgent to look at the next.
+            following = bisect_right(marked, at)
+            at = at + 1 if urgent else marked[following] if following < len(marked) else end
+            if at >= end:
+                break
+            row.offset, row.agent = int(rows.offset[at]), int(rows.agent[at])
+            row.now_us, row.detections = int(now_us[at]), said.get(at, ())
+            watch.at(at)
             yield row
     finally:
-        if count < len(now_us):
-            # Stopped: certainty saw rows that have not come yet.
+        if at < end - 1:
+            # Stopped: the detectors saw rows that have not come yet.
+            watch.drop()
             certainty.drop()
-            certainty.feed(rows.part(0, count), int(now_us[0]))
+            fed = rows.part(0, at + 1)
+            watch.feed(fed)
+            certainty.feed(fed, int(now_us[0]))
+        watch.keep()
         certainty.keep()
 
 

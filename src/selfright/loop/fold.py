@@ -4,8 +4,8 @@ Pure: no clock, no thread, no file. What the world has to do is returned as effe
 what comes of them arrives as further commits. Folding the same log again gives the same
 state, the same alerts and the same decisions, byte for byte.
 
-One commit passes these stages: the detectors judge its rows one by one (``evidence``),
-the alerts and the trigger hear what they found; up to the row at which something was
+One commit passes these stages: the detectors judge its rows (``evidence``), the alerts and
+the trigger hear row after row what they found; up to the row at which something was
 triggered, the rows then enter the metrics and the models; the gate compares a
 challenger with its champion on the way (``trials``). ``apply`` stops behind a row that
 triggered something, so that a simulation can run the effect at that very offset.
@@ -163,22 +163,26 @@ class Fold:
     def _judge(
         self, part: Commit, runs: Codes, outcomes: Codes, quiet: Mapping[int, int], moment: Moment
     ) -> Request | None:
-        """Judge row after row; stop at, and return, the first request for a retraining.
+        """Judge rows; stop at, and return, the first request for a retraining.
 
         Of the agents in ``quiet`` nothing is held against them before the offset given.
         """
         if not (self.policy.alerts or self.policy.retraining):
             return None
         rows = judged(part, runs, outcomes, quiet, moment.now_us, by_event=self.policy.file_clock)
-        with closing(judge(self.rooms.watch, self.rooms.certainty, rows)) as found:
+        asking = self.automatic and self.policy.retraining
+        rooms, urgent = self.rooms, self.rooms.trigger.urgent if asking else None
+        with closing(judge(rooms.watch, rooms.certainty, rows, urgent)) as found:
             for row in found:
                 moment.offset, moment.now_us = row.offset, row.now_us
-                asked = self._hear(row, moment)
+                asked = self._hear(row, moment, asking=asking)
                 if asked is not None:
                     return asked
+        if len(rows.now_us):
+            moment.offset, moment.now_us = int(rows.rows.offset[-1]), int(rows.now_us[-1])
         return None
 
-    def _hear(self, row: Row, moment: Moment) -> Request | None:
+    def _hear(self, row: Row, moment: Moment, *, asking: bool) -> Request | None:
         """Take what the detectors said of a row; return a request if it starts a retraining."""
         watch, book, trigger = self.rooms.watch, self.rooms.book, self.rooms.trigger
         for said in row.detections:
@@ -188,9 +192,7 @@ class Fold:
             if self.policy.alerts:
                 measured = self._measured(detection)
                 moment.tell(book.observe(detection, name, moment.now_us, measured))
-        if not (self.automatic and self.policy.retraining):
-            return None
-        if not (watch.standing_scopes or trigger.urgent):
+        if not asking:
             return None
         asked = trigger.decide(watch, row.agent, moment.now_us, row.offset, self._name)
         return asked if isinstance(asked, Request) else None

@@ -111,7 +111,8 @@ class Trigger:
         evidence
             Where the evidence stands after that outcome.
         scope
-            Whose outcome it was: only that agent and the fleet can ask.
+            Whose outcome it was: only that agent, the fleet and whoever is ``urgent`` can ask.
+            If nothing stands about the first two and nobody is, nothing changes.
         now_us, offset
             Log time, and the outcome's offset, which names the request.
         name_of
@@ -122,7 +123,7 @@ class Trigger:
         A request, which counts as under way from now on; a new record of somebody held
         back; or None, if nobody asks or the record exists.
         """
-        if not (evidence.standing_scopes or self.urgent):
+        if not (self.urgent or asks(evidence, scope) or asks(evidence, SYSTEM)):
             return None
         self._now_us = now_us = max(now_us, self._now_us)
         held: list[tuple[int, Reason]] = []

@@ -694,3 +694,13 @@ def test_what_an_operator_asks_for_starts_nobodys_pause():
     other.trigger.note_finished(finished(act, "inconclusive"), 1)
     other.stands(A, M.ACCURACY)
     assert isinstance(other.outcome(A, 20_000_000, 100), Request)
+
+
+def test_an_outcome_of_somebody_who_is_well_changes_nothing():
+    """While another agent stands, it need not even be asked about."""
+    story = Story()
+    story.stands(A, M.ACCURACY)
+    before = json.dumps(story.trigger.to_state())
+    assert story.outcome(B, at=HOUR) is None
+    assert json.dumps(story.trigger.to_state()) == before
+    assert isinstance(story.outcome(A, at=HOUR), Request)

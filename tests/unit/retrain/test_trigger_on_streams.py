@@ -22,6 +22,7 @@ POLICY = WatchPolicy(0.8, 0.15, 0.7, 5000.0, 1.0, 1024.0, 5000.0)
 PLAIN = CertaintyPolicy(run_length=1e4, min_drop=0.0)
 SECOND = 1_000_000
 BEFORE = 2000  # outcomes before a drop
+BLOCK = 500
 
 
 def name_of(scope):
@@ -51,32 +52,52 @@ class Stream:
 
     def attempts(self):
         """Yield at which outcomes an attempt is made, and its request."""
-        watch, trigger = self.watch, self.trigger
-        for i, good in enumerate(self.outcomes.tolist()):
-            now = i * self.step_us
-            row = (-1, -1, float(good), -1, -1, -1, -1)
-            for found in (*watch.update_run(0, row, now, i), *self.certain.get(i, ())):
-                trigger.observe(found, name_of(found.scope))
-            if not (watch.standing_scopes or trigger.urgent):
+        first, rows = 0, _rows(self.outcomes, self.step_us)
+        while first < len(self.outcomes):
+            part = rows.part(first, first + BLOCK)
+            at, request = self._asked(part, self.watch.feed(part))
+            if request is None:
+                self.watch.keep()
+                first += BLOCK
                 continue
-            asked = trigger.decide(watch, 0, now, i, name_of)
-            if isinstance(asked, Request):
-                yield i, asked.act
-                trigger.note_started(asked.act, now)
-                trigger.note_finished(result(asked.act, self.verdict), now)
-                if self.verdict == "promoted":
-                    watch.note_retraining(0)
-                    watch.note_retraining(SYSTEM)
+            self.watch.drop()
+            self.watch.feed(part.part(0, at + 1))
+            self.watch.keep()
+            yield first + at, request
+            now, first = int(part.ts_us[at]), first + at + 1
+            self.trigger.note_started(request, now)
+            self.trigger.note_finished(result(request, self.verdict), now)
+            if self.verdict == "promoted":
+                self.watch.note_retraining(0)
+                self.watch.note_retraining(SYSTEM)
+
+    def _asked(self, part, said):
+        """Return the first row of a block at which an attempt is made, and its request."""
+        watch, trigger = self.watch, self.trigger
+        stands = set(watch.standing_rows().tolist())
+        for at, offset in enumerate(part.offset.tolist()):
+            for found in (*said.get(at, ()), *self.certain.get(offset, ())):
+                trigger.observe(found, name_of(found.scope))
+            if at in stands or trigger.urgent:
+                watch.at(at)
+                asked = trigger.decide(watch, 0, int(part.ts_us[at]), offset, name_of)
+                if isinstance(asked, Request):
+                    return at, asked.act
+        return None, None
+
+
+def _rows(outcomes, step_us):
+    values = np.full((len(outcomes), len(WatchedMetric)), -1.0)
+    values[:, WatchedMetric.ACCURACY] = outcomes
+    at = np.arange(len(outcomes))
+    return Rows(np.zeros(len(outcomes), dtype=np.int64), values, at, at * step_us)
 
 
 def _certainly(outcomes, step_us, policy):
     if policy is None:
         return []
     certainty = Certainty(policy, {WatchedMetric.ACCURACY: 0.7})
-    n = len(outcomes)
-    values = np.full((n, len(WatchedMetric)), -1.0)
-    values[:, WatchedMetric.ACCURACY] = outcomes
-    rows = Rows(np.zeros(n, dtype=np.int64), values, np.arange(n), np.arange(n) * step_us)
+    rows = _rows(outcomes, step_us)
     found = certainty.feed(rows, 0)
     certainty.keep()
     return [said for stream, one in found for said in detections_of(stream, one, POLICY)]
