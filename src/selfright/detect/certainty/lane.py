@@ -13,8 +13,8 @@ an alarm that with the most evidence is believed.
 Both are kept as a product P of the values since an anchor, and what it is to be multiplied by:
 ``M = P S`` with ``S <- S + 1 / P``, and ``C = P H`` with ``H <- max(H, 1 / P)``, each by the P
 before the outcome. So many outcomes of one stream can be taken in one pass of numpy, and the
-result does not depend, to the last bit, on how they are cut into passes. Every 50 outcomes, and at an alarm, the anchor is set
-anew (P = 1): between two anchors P stays within 1e-85 .. 1e175.
+result does not depend, to the last bit, on how they are cut into passes. Every 50 outcomes, and
+at an alarm, the anchor is set anew (P = 1): between two anchors P stays within 1e-85 .. 1e175.
 
 ``Lane`` is the scalar form, ``bank.Bank`` the same for many streams at once; they agree exactly,
 for both do the same operations in the same order.
