@@ -33,6 +33,7 @@ _OF_A_RUN: Final = tuple(metric for metric in W if metric is not W.ACCURACY)
 # What a process has once, however many agents there are.
 _SHARED: Final = (type, ModuleType, FunctionType, Enum)
 _TOP: Final = "HDDM_W"
+_EVERY_S: Final = 10  # an outcome of an agent, while memory fills
 # Budgets as shares of HDDM_W; 3.1 us where the budgets in microseconds were set.
 _VECTORISED, _RUN = 0.12 / 3.1, 2.0 / 3.1
 
@@ -69,18 +70,18 @@ def cost(effort: Effort) -> list[Section]:
 
 def memory(effort: Effort) -> list[Section]:
     """Memory of all detectors of ten thousand agents."""
-    agents, each, some = effort(10_000, 60), effort(4000, 300), effort(100, 20)
+    agents, each = effort(10_000, 60), effort(500, 300)
     section = Section(
         "memory",
         "Memory of 10,000 agents",
-        f"All detector state once each agent had {each:,} outcomes. Measured with fewer agents and "
-        "multiplied (certainty: 2,000 and 400, watch: 100), for agents share nothing.",
+        f"All detector state of {agents:,} agents, of which each has had {each:,} outcomes, one "
+        "per 10 s: windows, rings and baselines are full or allotted in full by then.",
         ["accuracy alone", "a run's six metrics and accuracy"],
     )
     watch, certain = [], []
-    for metrics, n in (((W.ACCURACY,), effort(2000, 60)), (tuple(W), effort(400, 20))):
-        certain.append(_weigh(partial(_certain, metrics, n, each)) / 1e6 * agents / n)
-        watch.append(_weigh(partial(_watched, metrics, some, each)) / 1e6 * agents / some)
+    for metrics in ((W.ACCURACY,), tuple(W)):
+        certain.append(_weigh(partial(_certain, metrics, agents, each)) / 1e6)
+        watch.append(_weigh(partial(_watched, metrics, agents, each)) / 1e6)
     section.add("certainty", [Cell(f"{short(mb)} MB") for mb in certain])
     section.add("watch: windows and Beta rules", [Cell(f"{short(mb)} MB") for mb in watch])
     both = [a + b for a, b in zip(certain, watch, strict=True)]
@@ -161,7 +162,9 @@ def _watched_runs(blocks: list[Rows]) -> float:
     return time.perf_counter() - started
 
 
-def _block(metrics: tuple[WatchedMetric, ...], agents: int, number: int, steps: int = 50) -> Rows:
+def _block(
+    metrics: tuple[WatchedMetric, ...], agents: int, number: int, steps: int = 50, every_s: int = 1
+) -> Rows:
     """Return outcomes of healthy agents, all metrics in one row."""
     rng, n = streams.chance("block", number), agents * steps
     found = np.full((n, len(W)), -1.0)
@@ -174,14 +177,17 @@ def _block(metrics: tuple[WatchedMetric, ...], agents: int, number: int, steps: 
             found[:, metric] = np.round(rng.lognormal(6.0, 0.5, n) * 1000.0)
     step = number * steps + np.arange(n) // agents
     return Rows(
-        np.tile(np.arange(agents), steps), found, number * n + np.arange(n), step * SECOND_US
+        np.tile(np.arange(agents), steps),
+        found,
+        number * n + np.arange(n),
+        step * every_s * SECOND_US,
     )
 
 
 def _certain(metrics: tuple[WatchedMetric, ...], agents: int, each: int) -> object:
     certainty = Certainty(ours.production(1e9), _BOUNDS)
     for i in range(each // 50):
-        certainty.feed(_block(metrics, agents, i), 0)
+        certainty.feed(_block(metrics, agents, i, every_s=_EVERY_S), 0)
         certainty.keep()
     return certainty
 
@@ -189,7 +195,7 @@ def _certain(metrics: tuple[WatchedMetric, ...], agents: int, each: int) -> obje
 def _watched(metrics: tuple[WatchedMetric, ...], agents: int, each: int) -> object:
     watch = FleetWatch(acting.WATCH)
     for i in range(each // 50):
-        watch.feed(_block(metrics, agents, i))
+        watch.feed(_block(metrics, agents, i, every_s=_EVERY_S))
         watch.keep()
     return watch
 

@@ -66,6 +66,16 @@ def real(effort: Effort) -> list[Section]:
             Cell(f"{single} of {seeds}", f"{seeds} of {seeds}", held=single == seeds),
         ]
         section.add(who, cells if who == ours.NAME else [Cell(cell.text) for cell in cells])
+    many = effort(1000, 4)
+    more = np.stack([np.concatenate([rng.permutation(old), rng.permutation(new)])
+                     for _ in range(many)])  # fmt: skip
+    heard = ours.listen(more, ours.plain())
+    false = sum(one.opens and one.at < change for one in heard)
+    found = ours.delays(heard, many, change, within)
+    section.add(
+        f"{ours.NAME}, {many:,} other orders",
+        [Cell(delay(found)), Cell(f"{false} of {many:,}"), Cell("")],
+    )
     for peer in (*peers.river(), *peers.window_rules()):
         found = peers.delays(peer, x, change, within, ours.THRESHOLD)
         few = peers.given(peer, x)

@@ -88,6 +88,5 @@ def _take(
 
 
 def _evidence(inside: Quantities, baseline: int) -> float:
-    sides = [inside.bank.lane(SIDES * baseline + side).evidence(0) for side in range(SIDES)]
-    most = max(sum(evidence) / len(evidence) for evidence in sides)
+    most = max(inside.bank.lane(SIDES * baseline + side).weighed(0) for side in range(SIDES))
     return float(np.log1p(most) / np.log1p(LEAST))

@@ -14,7 +14,7 @@ import numpy as np
 
 from selfright.detect.certainty.bets import RATE_BETS, REFERENCE_GRID, TEMPER_GRID, values
 from selfright.detect.certainty.fleet import RATES
-from selfright.detect.certainty.lane import BETS, Lane
+from selfright.detect.certainty.lane import Lane
 from selfright.detect.detection import WatchedMetric
 from selfright.detect.policy import BOUNDS
 from selfright.events.timestamp import iso
@@ -150,7 +150,7 @@ def _evidence(
     for row in rows:
         x = 1.0 - row.x if turned else row.x
         lane.update(x, inputs["run_length"], row.offset, row.ts_us)
-        share = sum(lane.evidence(0)) / (BETS * inputs["run_length"])
+        share = lane.weighed(0) / inputs["run_length"]
         course.append(
             {"at": iso(row.ts_us), "offset": row.offset, "outcome": row.x, "share": share}
         )

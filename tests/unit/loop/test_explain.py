@@ -77,8 +77,10 @@ def test_the_events_that_mattered_are_failures_since_the_change():
     _, why = _why(monitor, "success_rate_min")
     for event in why["certainty"]["events"]:
         assert event["value"] == 0.0
-        assert event["run_id"] == f"run-{event['offset']}"
-        assert not good[event["offset"]]
+        # The retrainings asked for since then have offsets, too.
+        number = int(event["run_id"].removeprefix("run-"))
+        assert 0 <= event["offset"] - number <= 10
+        assert not good[number]
 
 
 def test_the_slowest_runs_explain_a_rise_of_latency():

@@ -126,7 +126,7 @@ def result(act, verdict):
 
 @pytest.mark.parametrize(
     ("rate", "most", "policy"),
-    [(0.75, 0.3, PLAIN), (0.80, 0.2, PLAIN), (0.80, 0.06, CertaintyPolicy(run_length=1e4))],
+    [(0.75, 0.3, PLAIN), (0.80, 0.2, PLAIN), (0.80, 0.1, CertaintyPolicy(run_length=1e4))],
     ids=["near its threshold", "plain bets", "as production sets it"],
 )
 @pytest.mark.parametrize("step_s", [1, 10])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from selfright.detect.certainty.bets import Bets, Grade
 from selfright.detect.certainty.columns import Columns, Floats, Ints, Worths
-from selfright.detect.certainty.lane import BETS, FIFTY, Lane, Mark
+from selfright.detect.certainty.lane import FIFTY, Lane, Mark
 from selfright.detect.certainty.passes import Outcomes, Passed, abreast, at_length
 
 Bools = npt.NDArray[np.bool_]
@@ -195,7 +195,7 @@ class Bank:
         slots, first, taken = slots[most], first[most], taken[most]
         outcomes = _outcomes(work, first, taken)
         part = self._kept.part(slots)
-        passed, perhaps = abreast(part, self._worths, outcomes, BETS * work.level)
+        passed, perhaps = abreast(part, self._worths, outcomes, work.level)
         if perhaps.any():
             calm, again = np.flatnonzero(~perhaps), np.flatnonzero(perhaps)
             self._write(work, slots[calm], outcomes.of(calm), passed.of(calm))
@@ -209,7 +209,7 @@ class Bank:
     def _at_length(self, work: _Work, slots: Ints, first: Ints, taken: Ints) -> Ints:
         taken = np.minimum(taken, int(max(_FEWEST, _LONGER * taken.mean())))
         outcomes = _outcomes(work, first, taken)
-        passed = at_length(self._kept.part(slots), self._worths, outcomes, BETS * work.level)
+        passed = at_length(self._kept.part(slots), self._worths, outcomes, work.level)
         self._write(work, slots, outcomes, passed)
         return passed.taken
 

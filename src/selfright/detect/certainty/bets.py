@@ -27,13 +27,22 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Bets = tuple[float, ...]
+Four = tuple[float, ...]  # a number for each bet
+
+
+class Bets(NamedTuple):
+    """Which drops are bet on, small ones first, and how much each bet counts; together 1."""
+
+    drops: Four
+    weights: Four
+
 
 # Drops that are worth finding, from 2.5 points to a third. Twice as many bets, more closely spaced,
-# find none of them sooner.
-RATE_BETS: Final[Bets] = (0.025, 0.06, 0.14, 0.32)
+# find none of them sooner. A great drop is to be found after dozens of outcomes, where a small
+# one takes hundreds whatever its bet counts: so the bold ones count more.
+RATE_BETS: Final = Bets((0.025, 0.06, 0.14, 0.32), (0.2, 0.2, 0.25, 0.35))
 # Ranks vary a third as much as outcomes of 0 and 1, so that bolder bets pay.
-RANK_BETS: Final[Bets] = (0.06, 0.15, 0.3, 0.48)
+RANK_BETS: Final = Bets((0.06, 0.15, 0.3, 0.48), (0.25, 0.34375, 0.203125, 0.203125))
 # The bets whose running totals mark a change point, for a small, a middling and a large drop.
 MARKING: Final = (1, 2, 3)
 
@@ -46,16 +55,17 @@ _LEAST_LEFT: Final = 0.02  # of the reference, for a bet below zero makes no sen
 
 
 class Values(NamedTuple):
-    """What an outcome of 0 is worth by bet, and how the worth changes up to an outcome of 1."""
+    """What an outcome of 0 is worth by bet, how that changes up to one of 1, and the weights."""
 
-    at_zero: Bets
-    slope: Bets
-    at_one: Bets
+    at_zero: Four
+    slope: Four
+    at_one: Four
+    weights: Four
 
 
 # Next to nothing, for what has been multiplied is divided by later on.
 _NOTHING: Final = (0.25,) * 4
-NO_VALUES: Final = Values(_NOTHING, (0.0,) * 4, _NOTHING)
+NO_VALUES: Final = Values(_NOTHING, (0.0,) * 4, _NOTHING, (0.25,) * 4)
 # Of a reference that is too low to be undercut, or not known yet.
 NO_GRADE: Final = (0, TEMPER_GRID)
 
@@ -97,11 +107,11 @@ def values(of: Grade, bets: Bets) -> Values:
 def _values(low: int, high: int, bets: Bets) -> Values:
     p0, share = low / REFERENCE_GRID, TEMPER_GRID / high
     at_zero, at_one = [], []
-    for drop in bets:
+    for drop in bets.drops:
         bet = (p0 - max(p0 - drop, _LEAST_LEFT * p0)) / (p0 * (1.0 - p0))
         at_zero.append((1.0 + bet * p0) ** share)
         at_one.append((1.0 + bet * (p0 - 1.0)) ** share)
     slope = tuple(one - zero for zero, one in zip(at_zero, at_one, strict=True))
     # An outcome of 1 is computed by the line, too, wherever it is met.
     ends = tuple(zero + up * 1.0 for zero, up in zip(at_zero, slope, strict=True))
-    return Values(tuple(at_zero), slope, ends)
+    return Values(tuple(at_zero), slope, ends, bets.weights)

@@ -190,7 +190,7 @@ class Episode:
 
     def _returns(self, turned: float) -> bool:
         """Take an outcome, turned round, as evidence against half of the way back; see ``lane``."""
-        at_zero, slope, _ = self._returning
+        at_zero, slope, _, _ = self._returning
         # Unrolled: an agent that stays bad pays for this at each of its outcomes.
         a, b, c, d = self._recovery
         a = (a + 1.0) * (at_zero[0] + slope[0] * turned)
@@ -208,7 +208,7 @@ class Episode:
             if here.n == self.at.n + SETTLE:
                 self._settled = here
             return False
-        at_zero, slope, _ = self._values
+        at_zero, slope, _, _ = self._values
         self._lasting = [
             min(e * (zero + up * x), MOST)
             for e, zero, up in zip(self._lasting, at_zero, slope, strict=True)

@@ -1,8 +1,8 @@
 """The mixture Shiryaev-Roberts e-detector of one stream of outcomes, one outcome at a time.
 
-Each reference has four bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their mean
-reaching the level A is the alarm, which sets M to 0. While the mean of the outcomes stays at or
-above the reference, the expected number of alarms among any N outcomes is at most N / A,
+Each reference has four bets (``bets``). Per bet the evidence is ``M <- (M + 1) E``; their weighted
+mean reaching the level A is the alarm, which sets M to 0. While the mean of the outcomes stays at
+or above the reference, the expected number of alarms among any N outcomes is at most N / A,
 whatever the dependence between outcomes or between agents.
 
 The **change point** of a bet is where its running total, ``C <- max(C, 1) E``, was last at 1 or
@@ -96,8 +96,8 @@ class Lane:
             self.edges[self.n // TEN % len(self.edges)] = self.total
         self.n = n = self.n + 1
         self.total += x
-        alarms, enough = 0, BETS * level
-        for r, (at_zero, slope, at_one) in enumerate(self.values):
+        alarms = 0
+        for r, (at_zero, slope, at_one, (e, f, g, h)) in enumerate(self.values):
             if x == 1.0:
                 worth = at_one
             elif x == 0.0:
@@ -117,7 +117,7 @@ class Lane:
             b *= worth[1]
             c *= worth[2]
             d *= worth[3]
-            if a * p + b * q + c * s + d * t >= enough:
+            if a * p * e + b * q * f + c * s * g + d * t * h >= level:
                 alarms |= 1 << r
             k = max(k, of_b)
             m = max(m, of_c)
@@ -141,6 +141,11 @@ class Lane:
         """Return M by bet."""
         pairs = zip(self.products[reference], self.sums[reference], strict=True)
         return [product * total for product, total in pairs]
+
+    def weighed(self, reference: int) -> float:
+        """Return M, that which makes an alarm at the level A."""
+        pairs = zip(self.evidence(reference), self.values[reference].weights, strict=True)
+        return sum(evidence * weight for evidence, weight in pairs)
 
     def changed(self, reference: int) -> Mark:
         """Return the change point: that of the marking bet with the most evidence."""

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfright.detect.certainty.bets import MARKING
+from selfright.detect.certainty.bets import MARKING, Four
 from selfright.detect.certainty.columns import Columns, Floats, Ints, Running, Worths
-from selfright.detect.certainty.lane import BETS, FIFTY, MOST, TEN
+from selfright.detect.certainty.lane import FIFTY, MOST, TEN
 
 Views = tuple[npt.NDArray[Any], ...]
 
@@ -69,7 +69,7 @@ class Passed(NamedTuple):
         return Passed(self.part.part(streams), self.taken[streams], self.totals[:, streams], None)
 
 
-def at_length(part: Columns, worths: Worths, outcomes: Outcomes, enough: float) -> Passed:
+def at_length(part: Columns, worths: Worths, outcomes: Outcomes, level: float) -> Passed:
     """Take the outcomes of each stream, up to its first alarm.
 
     Parameters
@@ -78,8 +78,8 @@ def at_length(part: Columns, worths: Worths, outcomes: Outcomes, enough: float) 
         The streams before it; it is used up.
     worths
         What an outcome is worth.
-    enough
-        The evidence, summed over the bets, that makes an alarm.
+    level
+        A, the evidence that makes an alarm.
     """
     rows, x, _, _, taken = outcomes
     steps, width = len(rows), len(taken)
@@ -96,7 +96,7 @@ def at_length(part: Columns, worths: Worths, outcomes: Outcomes, enough: float) 
     run.heights[1:] = inverse[:, _MARKING]
     np.maximum.accumulate(run.heights, axis=0, out=run.heights)
     np.add.accumulate(run.sums, axis=0, out=run.sums)
-    over = _summed((run.products[1:] * run.sums[1:]).swapaxes(0, 1)) >= enough
+    over = _summed((run.products[1:] * run.sums[1:]).swapaxes(0, 1), worths.bets.weights) >= level
     counted = np.arange(1, steps + 1, dtype=np.uint8)[:, np.newaxis] * np.ones(width, np.uint8)
     counted[counted > taken] = 0
     alarms = None
@@ -119,7 +119,7 @@ def at_length(part: Columns, worths: Worths, outcomes: Outcomes, enough: float) 
 
 
 def abreast(
-    part: Columns, worths: Worths, outcomes: Outcomes, enough: float
+    part: Columns, worths: Worths, outcomes: Outcomes, level: float
 ) -> tuple[Passed, npt.NDArray[np.bool_]]:
     """Take the outcomes of each stream, those with most of them first.
 
@@ -131,7 +131,7 @@ def abreast(
     at_zero, slope = worths.of(part.grade)
     top = np.zeros_like(run.products)
     perhaps = np.zeros(len(taken), dtype=np.bool_)
-    last_step, doubtful = len(rows) - 1, enough * _NEARLY
+    last_step, doubtful = len(rows) - 1, level * _NEARLY
     last = np.zeros(run.heights.shape, dtype=np.uint8)
     worth, inverse = np.empty_like(top), np.empty_like(top)
     total, sound = np.empty_like(run.heights), np.empty(run.heights.shape, dtype=np.bool_)
@@ -163,7 +163,7 @@ def abreast(
         if step % _LOOK == _LOOK - 1 or step == last_step:
             # On the way there was no more evidence than the greatest product times the last sum.
             # Of streams that ended on the way both are from their end or before.
-            perhaps |= (_summed(top * run.sums) >= doubtful).any(axis=0)
+            perhaps |= (_summed(top * run.sums, worths.bets.weights) >= doubtful).any(axis=0)
     part.total[:] = totals[taken, np.arange(len(taken))]
     _finish(part, outcomes, totals, last)
     return Passed(part, taken, totals, None), perhaps
@@ -194,9 +194,9 @@ def _finish(part: Columns, outcomes: Outcomes, totals: Floats, last: npt.NDArray
         all_products[..., full] = 1.0
 
 
-def _summed(evidence: Floats) -> Floats:
+def _summed(evidence: Floats, weights: Four) -> Floats:
     # By bet, in the order of ``Lane``: rounding must be the same.
-    total: Floats = evidence[0] + evidence[1]
-    for k in range(2, BETS):
-        total += evidence[k]
+    total: Floats = evidence[0] * weights[0]
+    for of, weight in zip(evidence[1:], weights[1:], strict=True):
+        total += of * weight
     return total

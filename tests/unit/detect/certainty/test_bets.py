@@ -37,7 +37,7 @@ def average(
     # Mixed with outcomes of 1 as far as it takes: the claim is that the mean is at least p0.
     lifted = 0.0 if mean >= p0 else (p0 - mean) / (1.0 - mean)
     spread = [(x, (1.0 - lifted) * weight / total) for x, weight in outcomes] + [(1.0, lifted)]
-    at_zero, slope, _ = worth(of, bets)
+    at_zero, slope, *_ = worth(of, bets)
     return max(
         sum(share * (zero + up * x) for x, share in spread)
         for zero, up in zip(at_zero, slope, strict=True)
@@ -63,7 +63,7 @@ def test_a_bet_that_is_too_bold_is_noticed() -> None:
     def bold(of: Grade, bets: Bets) -> Values:
         fair = values(of, bets)
         slope = tuple(up - 0.01 for up in fair.slope)
-        return Values(tuple(zero + 0.01 for zero in fair.at_zero), slope, fair.at_one)
+        return Values(tuple(zero + 0.01 for zero in fair.at_zero), slope, *fair[2:])
 
     assert average([(0.0, 0.3), (1.0, 0.7)], 0.7, 1.0, RATE_BETS, bold) > 1.0
 
