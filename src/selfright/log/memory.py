@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CAPACITY: Final = 100_000
 _KEPT_CHECKPOINTS: Final = 2
 _SLACK: Final = 32  # the share of the capacity that is freed at a time
+_PATIENCE_S: Final = 20.0 * fork.REST_S
 _EVERYTHING: Final = RunFilter()
 
 
@@ -165,7 +166,9 @@ class MemoryLog:
 
     def before_fork(self) -> bool:
         """Finish the append under way."""
-        return self._changed.acquire(timeout=fork.REST_S)
+        # Nobody who holds it waits for a disk. But a thread that appends without a pause takes it
+        # again before this one wakes, many times over on a busy machine.
+        return self._changed.acquire(timeout=_PATIENCE_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""

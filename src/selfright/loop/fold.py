@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 # Decisions remembered so that an outcome reported by decision finds its agent.
 _DECISIONS: Final = 10_000
 _NEVER: Final = 1 << 62
+# Of the saved state; another one is not read, and the log is folded anew. To be raised with
+# each change of what any room saves.
+_LAYOUT: Final = 2
 
 
 class Fold:
@@ -320,6 +323,7 @@ class Fold:
         """Return everything as plain values and numpy arrays; see ``saved``."""
         rooms = self.rooms
         return {
+            "layout": _LAYOUT,
             "log_id": self.log_id,
             "applied": self.applied,
             "now_us": self.now_us,
@@ -348,6 +352,8 @@ class Fold:
         is taken over or nothing: what is folded anew must not meet half of it, or it would
         count twice.
         """
+        if state.get("layout") != _LAYOUT:
+            raise ValueError("written by another version of Selfright")
         if state["log_id"] != self.log_id:
             raise ValueError(f"belongs to log {state['log_id']}, this is {self.log_id}")
         before = self.rooms

@@ -99,6 +99,23 @@ def test_a_checkpoint_of_another_log_is_not_taken() -> None:
     assert open_circle(Settings(), log=other, clock=clock).fold.applied == 0
 
 
+@pytest.mark.parametrize("change", [{"layout": 1}, {"layout": None}])
+def test_a_checkpoint_of_another_version_is_not_taken(change: dict[str, object]) -> None:
+    """What a room saves may mean something else there; the log is folded anew."""
+    clock = ManualClock(1_700_000_000_000_000)
+    log = MemoryLog()
+    circle = open_circle(Settings(), log=log, clock=clock)
+    given = ("r", "a", "llm", "success", 5.0, *[None] * 12, 0, *[None] * 9)
+    circle.submit(Intake.of(runs=run_batch([circle.door.run(*given, clock.now_us())])))
+    circle.flush()
+    with pytest.raises(ValueError, match="another version"):
+        circle.fold.restore({**circle.fold.to_state(), **change})
+    log.save_checkpoint(1, encode_state({**circle.fold.to_state(), **change}))
+    again = open_circle(Settings(), log=log, clock=clock)
+    snapshot = again.fold.rooms.metrics.snapshot(None, clock.now_us(), float("inf"))
+    assert snapshot.total_tasks == 1
+
+
 def test_thresholds_at_the_end_of_their_range_switch_a_rule_off() -> None:
     """0 % success is never too low, 100 % errors never too high."""
     settings = with_values(
