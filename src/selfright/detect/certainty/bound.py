@@ -16,7 +16,7 @@ Z99: Final = 2.3263478740408408  # one-sided 99 %
 _TAIL: Final = {Z95: 0.05, Z99: 0.01}
 
 
-def lower_bound(total: float, n: int, z: float) -> float:
+def lower_bound(total: float, n: float, z: float) -> float:
     """Return the one-sided Clopper-Pearson lower bound of a mean, or a little less.
 
     For graded outcomes the same formula with their sum.
@@ -24,7 +24,7 @@ def lower_bound(total: float, n: int, z: float) -> float:
     Parameters
     ----------
     total, n
-        Sum and number of outcomes in [0, 1].
+        Sum and number of outcomes in [0, 1]; both divided by k where k of them are worth one.
     z
         ``Z95`` or ``Z99``.
 
@@ -64,7 +64,7 @@ def lower_bounds(total: Floats, n: Floats, z: float) -> Floats:
         plain = _quantiles(total, missed + 1.0, z)
     found: Floats = np.where(total <= 1.0, 0.0, plain)
     for at in np.flatnonzero((missed < 1.0) & (total > 1.0)).tolist():
-        found[at] = lower_bound(float(total[at]), int(n[at]), z)
+        found[at] = lower_bound(float(total[at]), float(n[at]), z)
     return found
 
 

@@ -233,7 +233,11 @@ class Rates:
     def _grades(self, streams: Ints, levels: Levels) -> list[list[Grade]]:
         """Return by reference the grades of streams."""
         thresholds = np.array([self._thresholds[slot] for slot in streams.tolist()])
-        held = (levels.baseline - self._min_drop, levels.anchor - self._min_drop, thresholds)
+        # Whichever is lower: the bound, which is sure of the mean, or what is put up with. Not the
+        # one below the other: a bound of few outcomes lies far below the mean as it is.
+        baseline = np.minimum(levels.baseline, levels.mean - self._min_drop)
+        anchor = np.minimum(levels.anchor, levels.best - self._min_drop)
+        held = (baseline, anchor, thresholds)
         return [grades_of(level, levels.temper) for level in held]
 
     def _began(self, slot: int, lane: Lane) -> tuple[int, int] | None:

@@ -1,7 +1,8 @@
 """What an agent was, as far as its outcomes show: the references that a drop is held against.
 
 *Baseline*: the 95 % lower bound of the latest 4,000 outcomes that are older than 250, renewed
-every 50; from outcome 200 to 450, of the first 200. It follows what changes slowly.
+every 50; from outcome 200 to 450, of the first 200. It follows what changes slowly. Outcomes
+that come in bursts count as fewer.
 
 *Anchor*: the 99 % lower bound of the best 2,000 consecutive outcomes accepted so far. It is
 lowered by an operator alone, never by time: many small steps down are a large one.
@@ -33,14 +34,19 @@ ANCHORED: Final = TEN * _ANCHOR_SPAN
 _ROOM: Final = _SPAN + _GAP + _RENEWED
 _STEPS: Final = np.arange(_RENEWED)
 _UNKNOWN: Final = -1
+# Means of ten do not see all of how outcomes hang together: of failures of which every second
+# follows another, four fifths.
+_UNSEEN: Final = 1.5
 
 
 class Levels(NamedTuple):
-    """The references of streams; NaN where there are too few outcomes."""
+    """The references of streams and the means they bound; NaN where there are too few outcomes."""
 
     baseline: Floats
     anchor: Floats
     temper: Floats
+    mean: Floats
+    best: Floats
 
 
 class Before(NamedTuple):
@@ -119,13 +125,19 @@ class RateReferences:
         """Return the references as they stand."""
         counts = self._counts[:, streams]
         known = self._known(counts[0]).astype(np.float64)
-        baseline = np.where(known > 0, lower_bounds(counts[2] / _GRAIN, known, Z95), np.nan)
+        temper = self._temper(counts, known)
+        # Outcomes that hang together are worth fewer independent ones.
+        baseline = lower_bounds(counts[2] / _GRAIN / temper, known / temper, Z95)
+        baseline[known == 0] = np.nan
         anchored = counts[1] >= 0
-        anchor = np.full(len(streams), np.nan)
+        anchor, best = np.full(len(streams), np.nan), np.full(len(streams), np.nan)
         if anchored.any():
-            best = counts[1, anchored] / _GRAIN
-            anchor[anchored] = lower_bounds(best, np.full(len(best), float(ANCHORED)), Z99)
-        return Levels(baseline, anchor, self._temper(counts, known))
+            sums = counts[1, anchored] / _GRAIN
+            anchor[anchored] = lower_bounds(sums, np.full(len(sums), float(ANCHORED)), Z99)
+            best[anchored] = sums / ANCHORED
+        with np.errstate(invalid="ignore"):  # 0 / 0 where nothing is known
+            mean = counts[2] / _GRAIN / known
+        return Levels(baseline, anchor, temper, mean, best)
 
     def restart(self, stream: int, *, anchor: bool) -> None:
         """Forget the outcomes, and with ``anchor`` also how good the agent ever was."""
@@ -205,7 +217,7 @@ class RateReferences:
             mean = counts[2] / (tens * full)
             spread = mean * (1.0 - mean)
             variance = counts[3] / (tens * full * full) - mean * mean
-            temper = np.maximum(1.0, TEN * variance / spread)
+            temper = 1.0 + _UNSEEN * np.maximum(0.0, TEN * variance / spread - 1.0)
         found: Floats = np.where((known > 0) & (spread > 0.0), temper, 1.0)
         return found
 

@@ -31,7 +31,7 @@ class One:
 
     def levels(self) -> Found | None:
         """Return the references as they stand."""
-        baseline, anchor, temper = (float(of[0]) for of in self.of.levels(ONE))
+        baseline, anchor, temper, *_ = (float(of[0]) for of in self.of.levels(ONE))
         if np.isnan(baseline):
             return None
         return baseline, None if np.isnan(anchor) else anchor, temper
@@ -58,9 +58,9 @@ def recomputed(outcomes: np.ndarray) -> Found | None:
     mean = learnt.mean()
     tens = learnt.reshape(-1, 10).mean(axis=1)
     spread = mean * (1 - mean)
-    temper = max(1.0, 10 * tens.var() / spread) if spread > 0 else 1.0
+    temper = 1.0 + 1.5 * max(0.0, 10 * tens.var() / spread - 1.0) if spread > 0 else 1.0
     return (
-        lower_bound(learnt.sum(), len(learnt), Z95),
+        lower_bound(learnt.sum() / temper, len(learnt) / temper, Z95),
         None if best is None else lower_bound(best, 2000, Z99),
         temper,
     )
