@@ -6,6 +6,7 @@ script of its own, so that nothing which slipped through could do anything.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,8 @@ _LEVELS: Final[dict[AlertLevel, Kind]] = {
     AlertLevel.WARNING: "warn",
     AlertLevel.CRITICAL: "crit",
 }
+# What is to be typed stands between backticks in advice, as it does in the documentation.
+_TYPED: Final = re.compile(r"`([^`]+)`")
 _OPEN: Final = frozenset({AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.MUTED})
 
 
@@ -104,14 +107,14 @@ def _tiles(
 ) -> str:
     limits = monitor.settings.thresholds
     minutes = monitor.settings.windows.window_minutes
-    score = health["health_score"]
+    score, outcomes = health["health_score"], f"{fleet.accuracy_sample_size:,}"
     tiles = (
         ("health", UNKNOWN if score is None else f"{score:.0f}", "of 100"),
         ("success", percent(fleet.success_rate), f"at least {percent(limits.success_rate_min)}"),
         (
             "accuracy",
             percent(fleet.avg_accuracy),
-            f"at least {percent(limits.accuracy_min)}, from {fleet.accuracy_sample_size} outcomes",
+            f"at least {percent(limits.accuracy_min)}, from {outcomes} outcomes",
         ),
         (
             "p95 latency",
@@ -184,7 +187,7 @@ def _agents(
                 for name in (
                     "success",
                     "accuracy",
-                    "p50 / p95",
+                    "latency p50 / p95",
                     "errors",
                     "cost / run",
                     "runs / min",
@@ -220,14 +223,15 @@ def _alerts(alerts: Sequence[PerformanceAlert]) -> str:
         f"<tr><td>{_state(_LEVELS[alert.level], alert.level.value)}</td>"
         f'<td class="state">{escape(alert.state.value)}</td>'
         f'<td class="name">{escape(alert.agent_name or "the fleet")}</td>'
-        f"<td>{escape(alert.message)}<br>"
-        f'<span class="soft">{escape(alert.recommendation)}</span></td>'
-        f'<td class="number">{alert.count}</td></tr>'
+        f'<td class="text">{escape(alert.message)}<br>'
+        f'<span class="soft">{_advice(alert.recommendation)}</span></td>'
+        f'<td class="number" data-name="times">{alert.count}</td></tr>'
         for alert in reversed(open_[-_ALERTS:])
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th scope="col">level</th><th scope="col">state</th>'
-        '<th scope="col">agent</th><th scope="col">what and what to do</th>'
+        '<div class="scroll"><table class="told"><thead><tr><th scope="col">level</th>'
+        '<th scope="col">state</th><th scope="col">agent</th>'
+        '<th scope="col">what and what to do</th>'
         f'<th scope="col" class="number">times</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
     return f"<section><h2>Alerts: {firing} firing</h2>{table if rows else ''}</section>"
@@ -237,13 +241,13 @@ def _retrainings(results: Sequence[RetrainResult]) -> str:
     rows = "".join(
         f'<tr><td class="state">{escape(str(result["timestamp"])[:19])}</td>'
         f"<td>{escape(str(result['model_type']))}, {escape(str(result['retrain_type']))}</td>"
-        f"<td>{escape(str(result['reason']))}</td>"
-        f'<td class="number">{result["events_processed"] or 0:,}</td>'
+        f'<td class="text">{escape(str(result["reason"]))}</td>'
+        f'<td class="number" data-name="outcomes">{result["events_processed"] or 0:,}</td>'
         f"<td>{_verdict(result)}</td></tr>"
         for result in reversed(results)
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th scope="col">when (UTC)</th>'
+        '<div class="scroll"><table class="told"><thead><tr><th scope="col">when (UTC)</th>'
         '<th scope="col">model</th><th scope="col">why</th>'
         '<th scope="col" class="number">outcomes</th><th scope="col">what became of it</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -261,6 +265,10 @@ def _verdict(result: RetrainResult) -> str:
     if result["state"] == "pending":
         return _state("none", "the gate is watching")
     return _state("none", str(gate.get("verdict", result["state"])))
+
+
+def _advice(advice: str) -> str:
+    return _TYPED.sub(r"<code>\1</code>", escape(advice))
 
 
 def _interval(interval: tuple[float, float] | None, n: int | None = None) -> str:
