@@ -174,6 +174,8 @@ def alerts(
         return
     with reach(session) as fleet:
         found = fleet.alerts(level=level, agent_name=agent_name, state=state, limit=limit)
+        if agent_name is not None and not found:
+            fleet.agent(agent_name)  # a misspelt name must not pass for a healthy agent
     if session.as_json:
         show.as_json(found)
     elif found:
@@ -355,7 +357,9 @@ def _stacked(rows: Iterable[tuple[Any, ...]]) -> RenderableType:
 
 
 def _full_id(fleet: Fleet, beginning: str) -> str:
-    """Return the one id that begins so, or ``beginning`` where that is not one alert's."""
+    """Return the one id that begins so, or ``beginning`` where none does."""
     found = fleet.alerts(limit=_NEWEST)
     ids = [item["alert_id"] for item in found if item["alert_id"].startswith(beginning)]
+    if len(ids) > 1 and beginning not in ids:
+        raise ConfigError("alert id", beginning, f"begins {len(ids)} ids; write more of it")
     return str(ids[0]) if len(ids) == 1 else beginning
