@@ -6,14 +6,13 @@ script of its own, so that nothing which slipped through could do anything.
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.life import AlertState
-from selfright.alerts.report_html.markup import SHAPES
+from selfright.alerts.report_html.markup import SHAPES, advice
 from selfright.alerts.trouble import standing, worst_levels
 from selfright.alerts.wording import UNKNOWN, dollars, duration, percent
 from selfright.events.timestamp import iso
@@ -42,8 +41,6 @@ _LEVELS: Final[dict[AlertLevel, Kind]] = {
     AlertLevel.WARNING: "warn",
     AlertLevel.CRITICAL: "crit",
 }
-# What is to be typed stands between backticks in advice, as it does in the documentation.
-_TYPED: Final = re.compile(r"`([^`]+)`")
 _OPEN: Final = frozenset({AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.MUTED})
 
 
@@ -224,7 +221,7 @@ def _alerts(alerts: Sequence[PerformanceAlert]) -> str:
         f'<td class="state">{escape(alert.state.value)}</td>'
         f'<td class="name">{escape(alert.agent_name or "the fleet")}</td>'
         f'<td class="text">{escape(alert.message)}<br>'
-        f'<span class="soft">{_advice(alert.recommendation)}</span></td>'
+        f'<span class="soft">{advice(alert.recommendation)}</span></td>'
         f'<td class="number" data-name="times">{alert.count}</td></tr>'
         for alert in reversed(open_[-_ALERTS:])
     )
@@ -265,10 +262,6 @@ def _verdict(result: RetrainResult) -> str:
     if result["state"] == "pending":
         return _state("none", "the gate is watching")
     return _state("none", str(gate.get("verdict", result["state"])))
-
-
-def _advice(advice: str) -> str:
-    return _TYPED.sub(r"<code>\1</code>", escape(advice))
 
 
 def _interval(interval: tuple[float, float] | None, n: int | None = None) -> str:
