@@ -278,7 +278,7 @@ def test_rollback_lets_the_parent_serve(updater: RealTimeModelUpdater) -> None:
     assert updater.get_metrics().versions["agent_selection"] == second.version
     assert updater.rollback(ModelType.AGENT_SELECTION).version == first.version
     assert updater.get_metrics().versions["agent_selection"] == first.version
-    with pytest.raises(UnknownNameError, match="known"):
+    with pytest.raises(UnknownNameError, match="agent_selection has"):
         updater.rollback(ModelType.AGENT_SELECTION, 99)
 
 

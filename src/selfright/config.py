@@ -26,7 +26,7 @@ from msgspec import Meta, Struct, field
 from selfright.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 ENVIRONMENT_PREFIX: Final = "SELFRIGHT__"
@@ -295,7 +295,7 @@ def load(
     }
     for key, value, origin in _given(file, environment or {}, flags or {}):
         if key not in chosen:
-            raise ConfigError(key, value, f"no such setting{did_you_mean(key, chosen)} ({origin})")
+            raise ConfigError(key, value, f"no such setting{_nearest(key, chosen)} ({origin})")
         chosen[key] = (_checked(key, value, origin), origin)
     tree: dict[str, dict[str, object]] = {}
     for key, (value, _) in chosen.items():
@@ -312,9 +312,13 @@ def with_values(settings: Settings, values: Mapping[str, object]) -> Settings:
         section, _, name = key.partition(".")
         if section not in tree or name not in tree[section]:
             known = [row.key for row in describe()]
-            raise ConfigError(key, value, f"no such setting{did_you_mean(key, known)}")
+            raise ConfigError(key, value, f"no such setting{_nearest(key, known)}")
         tree[section][name] = _checked(key, value, "given")
     return msgspec.convert(tree, Settings)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    return did_you_mean(key, known) or "; `selfright config show` lists them"
 
 
 def with_thresholds(settings: Settings, thresholds: Mapping[str, float] | None) -> Settings:

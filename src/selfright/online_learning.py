@@ -492,7 +492,7 @@ class RealTimeModelUpdater:
             if found.version == version:
                 return found
         listed = ", ".join(str(item.version) for item in known) or "none"
-        raise UnknownNameError(f"version of {model_type.value}", version, f"known: {listed}")
+        raise UnknownNameError("version", version, f"{model_type.value} has {listed}")
 
     def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
         self._act(verb, model_type, {"version": version})

@@ -44,9 +44,10 @@ def selfright(
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
-    """Return a small file of runs."""
+    """Return a small file of runs; an empty one lies beside it."""
     path = tmp_path / "runs.csv"
     path.write_text(ROWS)
+    (tmp_path / "empty.parquet").touch()
     return path
 
 
@@ -77,6 +78,7 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
     [
         (("replay", "missing.csv"), ("missing.csv", "does not exist")),
         (("import", "missing.csv"), ("missing.csv", "does not exist")),
+        (("replay", "empty.parquet"), ("empty.parquet", "holds no rows", "at least one")),
         (("replay", "runs.csv", "--map", "accuracy_score"), ("accuracy_score", "NEW=OLD")),
         (("replay", "runs.csv", "--map", "accuracy=score"), ("did you mean accuracy_score",)),
         (("replay", "runs.csv", "--map", "accuracy_score=scor"), ("did you mean score",)),
@@ -92,7 +94,9 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
             ("replay", "runs.csv", "--set", "trigger.cooldwn_s=5"),
             ("did you mean trigger.cooldown_s",),
         ),
+        (("replay", "runs.csv", "--set", "nonsense=1"), ("nonsense", "selfright config show")),
         (("backtest", "runs.csv"), ("--matrix",)),
+        (("backtest", "runs.csv", "--grid", "nonsense=1"), ("nonsense", "selfright config show")),
         (("backtest", "runs.csv", "--matrix"), ("no column task_id",)),
         (("retrain", "agents"), ("agents", "agent_selection")),
         (("models", "agent_selectoin"), ("did you mean agent_selection",)),
@@ -108,6 +112,7 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
         (("report", "--config", "missing.toml"), ("missing.toml", "cannot be read")),
         (("config", "show", "triger"), ("did you mean trigger",)),
         (("serve", "--host", "0.0.0.0"), ("server.host", "reachable from other machines")),
+        (("serve", "--host", "a..b"), ("server.host", "a..b", "write 127.0.0.1")),
         (("serve", "--port", "99999"), ("server.port", "65535")),
         (("report", "--url", "localhost:8000"), ("--url", "http://127.0.0.1:8000")),
     ],
@@ -165,13 +170,30 @@ def test_an_unknown_name_is_no_success(rows: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(rows.parent)
     assert CliRunner().invoke(app, ["import", str(rows)]).exit_code == 0
     for words, said in (
-        ("ack alert-1", "alert-1"),
+        ("ack alert-1", "no alert 'alert-1'; `selfright alerts` lists them"),
+        ("alerts --why alert-1", "no alert 'alert-1'; `selfright alerts` lists them"),
+        ("alerts --agent planer", "did you mean planner"),
         ("agents show planer", "did you mean planner"),
         ("agents retire planer", "planer"),
         ("rollback", "agent_selection"),
+        ("rollback --version 7", "no version 7; agent_selection has none"),
     ):
         done = CliRunner().invoke(app, words.split())
         _one_line(done.exit_code, done.stderr, 1, said)
+
+
+def test_the_beginning_of_several_ids_is_not_called_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What begins the ids of several alerts names none of them: write more of it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "runs.csv"
+    lines = [f"r{i},solver,failure,340,0.0\n" for i in range(60)]
+    path.write_text(ROWS.splitlines(keepends=True)[0] + "".join(lines))
+    words = ["import", "runs.csv", "--map", "accuracy_score=score"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    done = CliRunner().invoke(app, ["alerts", "--why", "alert-"])
+    _one_line(done.exit_code, done.stderr, 2, "alert-", "write more of it")
 
 
 def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:

@@ -78,6 +78,14 @@ def test_help_loads_nothing_heavy(path: tuple[str, ...]) -> None:
     assert len(described) > 15, f"{path} does not say what it does"
 
 
+def test_help_breaks_lines_where_the_terminal_does() -> None:
+    """Not also where the source does, which would leave lines of a single word."""
+    done = _run("backtest", "--help")
+    said = done.stdout.partition("With --matrix")[2].partition("With --grid")[0]
+    lines = [line for line in said.splitlines() if line.strip()]
+    assert all(len(line.rstrip()) > 80 for line in lines[:-1])
+
+
 def test_the_check_sees_what_a_command_loads() -> None:
     """The same look finds numpy where a command needs it: `replay` of a file that is missing."""
     done = _run("replay", "nowhere.csv", code=RUN + TELL)

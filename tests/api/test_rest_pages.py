@@ -76,6 +76,13 @@ def test_the_status_page_shows_the_fleet_and_runs_nothing(filled: httpx.Client) 
     assert '<meta http-equiv="refresh"' not in filled.get("/?refresh=0").text
 
 
+def test_advice_shows_what_is_to_be_typed_as_such(filled: httpx.Client) -> None:
+    """A command in an alert's advice is marked up, not between backticks."""
+    page = filled.get("/").text
+    assert "<code>selfright retrain --full</code>" in page
+    assert "`" not in page
+
+
 def test_an_empty_fleet_is_told_how_to_begin(empty: httpx.Client) -> None:
     """With the address at which the reader really reached it."""
     page = empty.get("/").text

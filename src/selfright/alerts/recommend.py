@@ -32,8 +32,8 @@ _STEPS: Final[Mapping[tuple[str, AlertLevel], str]] = {
         "the dependency that most of them name."
     ),
     ("error_rate_max", AlertLevel.CRITICAL): (
-        "Send {agent}'s tasks to another agent now; most of its latest failures share one error "
-        "type."
+        "Send {agent}'s tasks to another agent now, then group its latest failures and timeouts "
+        "by error type: if most share one, repair what it names."
     ),
     ("latency_p95_max_ms", AlertLevel.WARNING): (
         "Look at {agent}'s slowest runs: their task types, tokens and retries. Lower its "

@@ -91,6 +91,7 @@ def command(
             *(_keyword(key, hint, _default(hint)) for key, hint in shared.items()),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__doc__ = _flowing(function.__doc__ or "")
         run.__annotations__ = {item.name: item.annotation for item in parameters}
         if bare:
             app.callback(invoke_without_command=True)(run)
@@ -140,6 +141,12 @@ def complain(message: str) -> None:
 
     line = " ".join(message.split())
     remarks().print(Text.assemble(("error: ", "bold red"), line))
+
+
+def _flowing(doc: str) -> str:
+    """Return each paragraph as one line, which `--help` breaks where the terminal ends."""
+    paragraphs = inspect.cleandoc(doc).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _keyword(

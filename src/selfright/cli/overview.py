@@ -31,6 +31,8 @@ Window = Annotated[
 ]
 # Alerts shown at most, and those among which one is found by how its id begins.
 _NEWEST: Final = 1000
+# Columns of a terminal below which a table of alerts would break their messages word by word.
+_ROOM_FOR_ALERTS: Final = 160
 _SHARES: Final = frozenset({"success_rate", "error_rate", "avg_accuracy"})
 _COLOURS: Final = {
     "healthy": "green",
@@ -74,7 +76,7 @@ def report(
     agents = made.get("agent_metrics") or {}
     console.print(_agents_table(agents.values()))
     if made["recent_alerts"]:
-        console.print(_alerts_table(made["recent_alerts"]))
+        console.print(alerts_table(made["recent_alerts"]))
     if made["retrainings"]:
         console.print(retrainings_table(made["retrainings"]))
     for advice in made["recommendations"]:
@@ -172,10 +174,12 @@ def alerts(
         return
     with reach(session) as fleet:
         found = fleet.alerts(level=level, agent_name=agent_name, state=state, limit=limit)
+        if agent_name is not None and not found:
+            fleet.agent(agent_name)  # a misspelt name must not pass for a healthy agent
     if session.as_json:
         show.as_json(found)
     elif found:
-        show.console().print(_alerts_table(found))
+        show.console().print(alerts_table(found))
     else:
         show.console().print("no alerts")
 
@@ -255,6 +259,26 @@ def check(  # noqa: PLR0913 - the options are the public contract
     return OK if ok else UNHEALTHY
 
 
+def alerts_table(found: Iterable[dict[str, Any]], width: int | None = None) -> RenderableType:
+    """Return a table of alerts; where the terminal has no room for one, two lines an alert."""
+    rows = [
+        (
+            item["alert_id"],
+            show.clock_time(item["timestamp"]),
+            item["level"],
+            item["state"],
+            item["agent_name"] or "(fleet)",
+            item["message"],
+            item["count"],
+        )
+        for item in found
+    ]
+    if (width or show.console().width) < _ROOM_FOR_ALERTS:
+        return _stacked(rows)
+    columns = ("id", "since", "level", "state", "agent", "message", "count")
+    return show.table("Alerts", columns, rows, numbers=1)
+
+
 def retrainings_table(found: Iterable[dict[str, Any]]) -> RenderableType:
     """Return a table of retrainings with the gate's verdict."""
     rows = [
@@ -319,25 +343,23 @@ def _agents_table(found: Iterable[dict[str, Any]]) -> RenderableType:
     return show.table("Agents", columns, rows, numbers=6)
 
 
-def _alerts_table(found: Iterable[dict[str, Any]]) -> RenderableType:
-    rows = [
-        (
-            item["alert_id"],
-            show.clock_time(item["timestamp"]),
-            item["level"],
-            item["state"],
-            item["agent_name"] or "(fleet)",
-            item["message"],
-            item["count"],
-        )
-        for item in found
-    ]
-    columns = ("id", "since", "level", "state", "agent", "message", "count")
-    return show.table("Alerts", columns, rows, numbers=1)
+def _stacked(rows: Iterable[tuple[Any, ...]]) -> RenderableType:
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    lines: list[RenderableType] = [Text("Alerts", "italic")]
+    for alert_id, since, level, state, _, message, count in rows:
+        # The message begins with the agent's name.
+        lines.append(Text(f"{alert_id}  {since}  {level}, {state}, {count:,}x", "bold"))
+        lines.append(Padding(Text(message), (0, 0, 0, 2)))
+    return Group(*lines)
 
 
 def _full_id(fleet: Fleet, beginning: str) -> str:
-    """Return the one id that begins so, or ``beginning`` where that is not one alert's."""
+    """Return the one id that begins so, or ``beginning`` where none does."""
     found = fleet.alerts(limit=_NEWEST)
     ids = [item["alert_id"] for item in found if item["alert_id"].startswith(beginning)]
+    if len(ids) > 1 and beginning not in ids:
+        raise ConfigError("alert id", beginning, f"begins {len(ids)} ids; write more of it")
     return str(ids[0]) if len(ids) == 1 else beginning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,7 +161,7 @@ def _print(result: dict[str, Any]) -> None:
         ("alerts", len(result["alerts"])),
         ("retrainings", len(result["retrainings"])),
         ("promoted", sum(item["promoted"] for item in result["retrainings"])),
-        ("held back", len(result["suppressed"])),
+        ("held back by", sorted({item["reason"] for item in result["suppressed"]}) or None),
         ("seconds", result["duration_s"]),
     ]
     console.print(show.table("The whole file", ("figure", "value"), rows, numbers=1))
@@ -182,7 +183,7 @@ def _alerts(found: list[dict[str, Any]]) -> RenderableType:
             a["threshold"],
             a["resolved_at_event"],
         )
-        for a in found
+        for a in sorted(found, key=itemgetter("at_event"))
     ]
     columns = ("at row", "time", "rule", "agent", "level", "value", "threshold", "resolved at row")
     return show.table("Alerts", columns, rows)

@@ -37,7 +37,7 @@ def _certainty(found: dict[str, Any]) -> list[str]:
     lines = [
         f"certain   {found['guarantee']}",
         f"against   {found['reference']}, {found['reference_value']:.3g}",
-        f"changed   {show.clock_time(change['at'])}, behind event {change['offset']}{between}",
+        f"changed   {_since(change)}{between}",
         f"before    {_mean(found['before'])}",
         f"after     {_mean(found['after'])}",
     ]
@@ -52,6 +52,12 @@ def _certainty(found: dict[str, Any]) -> list[str]:
             for one in found["events"][:10]
         ]
     return lines
+
+
+def _since(change: dict[str, Any]) -> str:
+    if change["offset"] < 0:
+        return "not known: it has been so from its first event on"
+    return f"{show.clock_time(change['at'])}, behind event {change['offset']}"
 
 
 def _mean(found: dict[str, Any] | None) -> str:

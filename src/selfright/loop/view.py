@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.health import health
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from selfright.alerts.alert import PerformanceAlert
     from selfright.loop.control import Circle
     from selfright.loop.fold import Fold
+
+# Where a wrong id is put right.
+_LISTED: Final = "`selfright alerts` lists them"
 
 
 class FleetView:
@@ -97,7 +100,7 @@ class FleetView:
         with self._circle.reading() as fold:
             found = fold.rooms.book.get(alert_id)
         if found is None:
-            raise UnknownNameError("alert", alert_id)
+            raise UnknownNameError("alert", alert_id, _LISTED)
         return found
 
     def explain(self, alert_id: str) -> dict[str, Any]:
@@ -105,7 +108,7 @@ class FleetView:
         with self._circle.reading() as fold:
             found = fold.rooms.book.get(alert_id)
             if found is None:
-                raise UnknownNameError("alert", alert_id)
+                raise UnknownNameError("alert", alert_id, _LISTED)
             why = fold.rooms.book.explain(alert_id) or {}
         certain = next(
             (

@@ -158,7 +158,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise ConfigError("server.host", host, "is no address of this machine") from error
+        remedy = "is no address of this machine; write 127.0.0.1, ::1 or localhost"
+        raise ConfigError("server.host", host, remedy) from error
     # Every address of a name, not only the one that would be used today.
     if not all(ip_address(str(entry[4][0])).is_loopback for entry in found):
         raise ConfigError("server.host", host, _REMEDY)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.life import AlertState
-from selfright.alerts.report_html.markup import SHAPES
+from selfright.alerts.report_html.markup import SHAPES, advice
 from selfright.alerts.trouble import standing, worst_levels
 from selfright.alerts.wording import UNKNOWN, dollars, duration, percent
 from selfright.events.timestamp import iso
@@ -104,14 +104,14 @@ def _tiles(
 ) -> str:
     limits = monitor.settings.thresholds
     minutes = monitor.settings.windows.window_minutes
-    score = health["health_score"]
+    score, outcomes = health["health_score"], f"{fleet.accuracy_sample_size:,}"
     tiles = (
         ("health", UNKNOWN if score is None else f"{score:.0f}", "of 100"),
         ("success", percent(fleet.success_rate), f"at least {percent(limits.success_rate_min)}"),
         (
             "accuracy",
             percent(fleet.avg_accuracy),
-            f"at least {percent(limits.accuracy_min)}, from {fleet.accuracy_sample_size} outcomes",
+            f"at least {percent(limits.accuracy_min)}, from {outcomes} outcomes",
         ),
         (
             "p95 latency",
@@ -184,7 +184,7 @@ def _agents(
                 for name in (
                     "success",
                     "accuracy",
-                    "p50 / p95",
+                    "latency p50 / p95",
                     "errors",
                     "cost / run",
                     "runs / min",
@@ -220,14 +220,15 @@ def _alerts(alerts: Sequence[PerformanceAlert]) -> str:
         f"<tr><td>{_state(_LEVELS[alert.level], alert.level.value)}</td>"
         f'<td class="state">{escape(alert.state.value)}</td>'
         f'<td class="name">{escape(alert.agent_name or "the fleet")}</td>'
-        f"<td>{escape(alert.message)}<br>"
-        f'<span class="soft">{escape(alert.recommendation)}</span></td>'
-        f'<td class="number">{alert.count}</td></tr>'
+        f'<td class="text">{escape(alert.message)}<br>'
+        f'<span class="soft">{advice(alert.recommendation)}</span></td>'
+        f'<td class="number" data-name="times">{alert.count}</td></tr>'
         for alert in reversed(open_[-_ALERTS:])
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th scope="col">level</th><th scope="col">state</th>'
-        '<th scope="col">agent</th><th scope="col">what and what to do</th>'
+        '<div class="scroll"><table class="told"><thead><tr><th scope="col">level</th>'
+        '<th scope="col">state</th><th scope="col">agent</th>'
+        '<th scope="col">what and what to do</th>'
         f'<th scope="col" class="number">times</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
     return f"<section><h2>Alerts: {firing} firing</h2>{table if rows else ''}</section>"
@@ -237,13 +238,13 @@ def _retrainings(results: Sequence[RetrainResult]) -> str:
     rows = "".join(
         f'<tr><td class="state">{escape(str(result["timestamp"])[:19])}</td>'
         f"<td>{escape(str(result['model_type']))}, {escape(str(result['retrain_type']))}</td>"
-        f"<td>{escape(str(result['reason']))}</td>"
-        f'<td class="number">{result["events_processed"] or 0:,}</td>'
+        f'<td class="text">{escape(str(result["reason"]))}</td>'
+        f'<td class="number" data-name="outcomes">{result["events_processed"] or 0:,}</td>'
         f"<td>{_verdict(result)}</td></tr>"
         for result in reversed(results)
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th scope="col">when (UTC)</th>'
+        '<div class="scroll"><table class="told"><thead><tr><th scope="col">when (UTC)</th>'
         '<th scope="col">model</th><th scope="col">why</th>'
         '<th scope="col" class="number">outcomes</th><th scope="col">what became of it</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Rows read at once: enough to make the work per row cheap, little enough to hold.
 _BLOCK: Final = 16_384
 _KEPT_REJECTIONS: Final = 1_000
+_NO_ROWS: Final = "holds no rows; give a file with at least one"
 _FORMATS: Final = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -224,6 +225,8 @@ def open_rows(path: str | Path) -> Rows:
         raise ConfigError("file", str(path), "does not exist; give a Parquet, CSV or NDJSON file")
     if not path.is_file():
         raise ConfigError("file", str(path), "is no file; give a Parquet, CSV or NDJSON file")
+    if path.stat().st_size == 0:
+        raise ConfigError("file", str(path), _NO_ROWS)
     form = _form(path)
     if form == "parquet":
         from selfright.sources.parquet import ParquetRows
@@ -234,7 +237,7 @@ def open_rows(path: str | Path) -> Rows:
 
         rows = TextRows(path, form)
     if rows.held == 0:
-        raise ConfigError("file", str(path), "holds no rows")
+        raise ConfigError("file", str(path), _NO_ROWS)
     return rows
 
 

@@ -331,3 +331,12 @@ def test_what_is_unknown_of_an_agent_is_a_dash():
     assert "new: –" in source
     assert "idle" in source
     assert not Page(source).open
+
+
+def test_what_is_to_be_typed_is_marked_up_and_nothing_else_gets_in():
+    """In advice and beside the alert; a hostile name between backticks stays text."""
+    told = {**alert("planner"), "recommendation": "run `selfright retrain --full` on `<b>`"}
+    page = html(alerts=[told])
+    assert page.count("<code>selfright retrain --full</code>") == 2
+    assert "<b>" not in page
+    assert "`" not in page.partition("</style>")[2]

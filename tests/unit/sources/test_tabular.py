@@ -639,7 +639,7 @@ def test_csv_may_be_separated_otherwise_and_bear_a_mark(tmp_path: Path, delimite
     ("name", "content", "words"),
     [
         ("runs.parquet", b"not parquet at all", "cannot be read as Parquet"),
-        ("runs.parquet", b"", "cannot be read as Parquet"),
+        ("runs.parquet", b"", "holds no rows; give a file with at least one"),
         ("runs.parquet", b"PAR1 cut off", "cannot be read as Parquet"),
         ("runs.csv", b"", "holds no rows"),
         ("runs.csv", b"agent_name\n", "holds no rows"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ SHAPES: Final[dict[Kind, str]] = {
 # Characters of one text: so much that fifty alerts and fifty retrainings that consist of
 # quotation marks, six bytes each, leave room for the agents.
 _LONGEST: Final = 400
+# What is to be typed stands between backticks in advice, as it does in the documentation.
+_TYPED: Final = re.compile(r"`([^`]+)`")
 
 
 def text(value: object, most: int = _LONGEST) -> str:
@@ -42,6 +45,15 @@ def text(value: object, most: int = _LONGEST) -> str:
             for char in raw
         )
     return escape(raw)
+
+
+def advice(line: str) -> str:
+    """Return advice as text of the page, with what is to be typed marked up.
+
+    >>> advice("then `selfright retrain`")
+    'then <code>selfright retrain</code>'
+    """
+    return _TYPED.sub(r"<code>\1</code>", text(line))
 
 
 def symbols() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.health import AT_THRESHOLD
 from selfright.alerts.report_html.markup import (
+    advice,
     mark,
     name_of,
     number,
@@ -165,7 +166,7 @@ def alerts_section(alerts: Sequence[Plain]) -> str:
         f"<td>{text(alert['state'])}</td>"
         f"{name_of(alert.get('agent_name') or 'the fleet')}"
         f'<td class="text">{text(alert["message"])}</td>'
-        f'<td class="text">{text(alert.get("recommendation") or UNKNOWN)}</td>'
+        f'<td class="text">{advice(alert.get("recommendation") or UNKNOWN)}</td>'
         f"{number(amount(alert.get('count') or 1))}"
         f'<td class="number">{text(_time(alert["timestamp"]))}</td></tr>'
         for alert in reversed(alerts)
@@ -180,9 +181,9 @@ def alerts_section(alerts: Sequence[Plain]) -> str:
     )
 
 
-def advice_section(advice: Sequence[str]) -> str:
+def advice_section(lines: Sequence[str]) -> str:
     """Return what to do next, most urgent first."""
-    items = "".join(f"<li>{text(line)}</li>" for line in advice)
+    items = "".join(f"<li>{advice(line)}</li>" for line in lines)
     body = f"<ol>{items}</ol>" if items else "<p>Nothing needs to be done.</p>"
     return section("recommendations", "Recommendations", body)
 

@@ -52,6 +52,7 @@ thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space:
 tbody th { font-weight: 600; }
 th.name, td.name { min-width: 7rem; max-width: 22rem; overflow-wrap: anywhere; }
 td.text { min-width: 13rem; overflow-wrap: anywhere; }
+code { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .interval { display: block; color: var(--soft); font-size: .85rem; }
 .mark {

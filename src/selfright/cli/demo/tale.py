@@ -233,7 +233,8 @@ def _about_verdict(result: RetrainResult) -> str:
     if gate.get("gain") is not None:
         said += (
             f" after {gate['n']} outcomes: the {gate['loss'].replace('_', ' ')} of the new version "
-            f"is lower by {gate['gain']:.2f} [{gate['gain_low']:.2f}, {gate['gain_high']:.2f}]"
+            f"is lower by {gate['gain']:.2f}; evidence {gate['evidence_better']:.0f}, "
+            f"{1 / gate['level']:.0f} promotes"
         )
     if result.error:
         said += f" ({result.error})"
