@@ -2,8 +2,8 @@
 
 The benchmark charges every row, also the hundredth of one disturbance. A score of which only new
 heights count answers that, and a level that moves is better seen in its steps. What is here was
-chosen on the series of even number, of some twenty tries, and does not ship: an agent's runs come
-one by one, and each that is far from usual is worth its note.
+chosen on the series of even number, of more than a hundred combinations, and does not ship: an
+agent's runs come one by one, and each that is far from usual is worth its note.
 """
 
 from __future__ import annotations

@@ -77,10 +77,10 @@ Published, on all series, some of it for version 1.0: {board}.
   silent, as they are towards an operator; on a series with days that is most of the time.
 - *Spike detector alone*: nothing silences it. Every row of a disturbance is charged then.
 - *Said once*: only what is higher than in the 400 rows before. *Values and steps*: the mean of the
-  scores of the values and of their differences. Both were chosen on the even series, of some twenty
-  tries; the odd ones were looked at once, for this table. They do not ship: an agent's runs come
-  one by one, and each that is far from usual is worth its note. Beside them stands what the
-  benchmark's windowed Gaussian makes of being said once.
+  scores of the values and of their differences. Both were chosen on the even series, of more than
+  a hundred combinations that were tried; the odd ones were looked at once, for this table. They do
+  not ship: an agent's runs come one by one, and each that is far from usual is worth its note.
+  Beside them stands what the benchmark's windowed Gaussian makes of being said once.
 """
 
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 # How something stands; pages give each a shape and a colour besides its word.
 Kind = Literal["ok", "warn", "crit", "none"]
 _SEVERITY: Final[dict[Kind, int]] = {"none": 0, "ok": 1, "warn": 2, "crit": 3}
-# Threshold, the figure it bounds, and the sign of what lies beyond it.
+# Threshold, the figure it bounds, the sign of what lies beyond it, and the figure's interval.
 BOUNDS: Final = (
-    ("success_rate_min", "success_rate", -1),
-    ("error_rate_max", "error_rate", 1),
-    ("accuracy_min", "avg_accuracy", -1),
-    ("latency_p95_max_ms", "p95_latency_ms", 1),
-    ("cost_per_task_max", "cost_per_task", 1),
-    ("memory_max_mb", "avg_memory_mb", 1),
-    ("token_per_task_max", "tokens_per_task", 1),
+    ("success_rate_min", "success_rate", -1, "success_rate_interval"),
+    ("error_rate_max", "error_rate", 1, "error_rate_interval"),
+    ("accuracy_min", "avg_accuracy", -1, "accuracy_interval"),
+    ("latency_p95_max_ms", "p95_latency_ms", 1, "p95_latency_interval"),
+    ("cost_per_task_max", "cost_per_task", 1, None),
+    ("memory_max_mb", "avg_memory_mb", 1, None),
+    ("token_per_task_max", "tokens_per_task", 1, None),
 )
 
 
@@ -70,13 +70,27 @@ def standing(figure: Figure, limits: Thresholds, fewest: int, level: AlertLevel 
 
 
 def beyond_thresholds(figure: Figure, limits: Thresholds) -> float:
-    """Return how far the worst figure lies beyond its threshold, as a share of it."""
+    """Return how far the worst figure surely lies beyond its threshold, as a share of it.
+
+    Of a figure with an interval the end that speaks for the agent counts: of thirty runs of a
+    sound agent the mean is beyond its threshold now and then.
+    """
     shares = [
         sign * (value - limit) / limit
-        for threshold, name, sign in BOUNDS
-        if (value := figure(name)) is not None and (limit := getattr(limits, threshold)) > 0
+        for threshold, name, sign, interval in BOUNDS
+        if (value := _for_the_agent(figure, name, sign, interval)) is not None
+        and (limit := getattr(limits, threshold)) > 0
     ]
     return max(shares, default=0.0)
+
+
+def _for_the_agent(figure: Figure, name: str, sign: int, interval: str | None) -> float | None:
+    value: float | None = figure(name)
+    ends = figure(interval) if interval is not None else None
+    if value is None or ends is None:
+        return value
+    low, high = ends
+    return float(low if sign > 0 else high)
 
 
 def worst_levels(

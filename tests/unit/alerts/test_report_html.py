@@ -251,12 +251,13 @@ def test_light_and_dark_follow_the_reader():
 
 def test_trouble_comes_first_and_few_runs_are_neither_good_nor_bad():
     """By severity, then by how far beyond a threshold; those still collecting come last."""
+    fine = (0.85, 0.93)
     found = {
-        "fine": agent("fine", avg_accuracy=0.9),
+        "fine": agent("fine", avg_accuracy=0.9, accuracy_interval=fine),
         "young": agent("young", decided_tasks=3, total_tasks=3, success_rate=0.0),
         "beyond": agent("beyond"),
-        "warned": agent("warned", avg_accuracy=0.9),
-        "down": agent("down", avg_accuracy=0.9),
+        "warned": agent("warned", avg_accuracy=0.9, accuracy_interval=fine),
+        "down": agent("down", avg_accuracy=0.9, accuracy_interval=fine),
         "asleep": agent("asleep", decided_tasks=0, total_tasks=0),
     }
     source = html(
