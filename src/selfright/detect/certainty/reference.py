@@ -35,8 +35,9 @@ _ROOM: Final = _SPAN + _GAP + _RENEWED
 _STEPS: Final = np.arange(_RENEWED)
 _UNKNOWN: Final = -1
 # Means of ten do not see all of how outcomes hang together: of failures of which every second
-# follows another, four fifths.
-_UNSEEN: Final = 1.5
+# follows another, four fifths. And some of what they show is chance, one standard deviation of
+# which is left out.
+_UNSEEN: Final = 2.0
 
 
 class Levels(NamedTuple):
@@ -217,7 +218,8 @@ class RateReferences:
             mean = counts[2] / (tens * full)
             spread = mean * (1.0 - mean)
             variance = counts[3] / (tens * full * full) - mean * mean
-            temper = 1.0 + _UNSEEN * np.maximum(0.0, TEN * variance / spread - 1.0)
+            excess = TEN * variance / spread - 1.0 - np.sqrt(2.0 / tens)
+            temper = 1.0 + _UNSEEN * np.maximum(0.0, excess)
         found: Floats = np.where((known > 0) & (spread > 0.0), temper, 1.0)
         return found
 

@@ -58,7 +58,8 @@ def recomputed(outcomes: np.ndarray) -> Found | None:
     mean = learnt.mean()
     tens = learnt.reshape(-1, 10).mean(axis=1)
     spread = mean * (1 - mean)
-    temper = 1.0 + 1.5 * max(0.0, 10 * tens.var() / spread - 1.0) if spread > 0 else 1.0
+    chance = (2.0 / len(tens)) ** 0.5
+    temper = 1.0 + 2.0 * max(0.0, 10 * tens.var() / spread - 1.0 - chance) if spread > 0 else 1.0
     return (
         lower_bound(learnt.sum() / temper, len(learnt) / temper, Z95),
         None if best is None else lower_bound(best, 2000, Z99),
