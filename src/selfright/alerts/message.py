@@ -77,7 +77,9 @@ def detection_says(
 
 def _certainly(detection: Detection) -> str:
     """Return what was found with certainty, that is with a stated run length."""
-    since = f"since the change (n = {detection.n})"
+    began = detection.inputs.get("changed_offset")
+    ever = isinstance(began, int) and began < 0
+    since = f"since {'its first outcome' if ever else 'the change'} (n = {detection.n})"
     if not detection.metric.is_rate:
         return _of_quantity(detection, since)
     words, inputs = _WORDS[detection.metric], detection.inputs
@@ -90,6 +92,8 @@ def _certainly(detection: Detection) -> str:
         case Kind.DRIFT | Kind.ESCALATED:
             kept = "that is wanted" if inputs["reference"] == "threshold" else "it kept"
             return f"{what} {since}{fell}: certainly worse than the {limit} {kept}"
+        case Kind.CERTAIN if ever:
+            return f"{what} {since}: certainly {words.beyond} {limit}"
         case Kind.CERTAIN:
             return f"{what} {since}{fell}: it has certainly worsened, and is {words.beyond} {limit}"
         case Kind.CONFIRMED:

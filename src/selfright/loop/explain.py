@@ -67,7 +67,8 @@ def explained(log: EventLog, agent_name: str | None, found: Mapping[str, Any]) -
         "reference_value": inputs.get("reference_value", found["threshold"]),
         "change_point": {
             "offset": inputs["changed_offset"],
-            "at": iso(inputs["changed_ts_us"]),
+            # Else it was so from the first outcome on.
+            "at": iso(inputs["changed_ts_us"]) if inputs["changed_offset"] >= 0 else None,
             "outcomes_since": found["n"],
             "began_before_outcomes": [inputs["began_before_most"], inputs["began_before_least"]],
         },

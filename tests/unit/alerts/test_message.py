@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from selfright.alerts.message import cause, detection_says, names, retraining_says
@@ -185,3 +187,18 @@ def test_many_names_are_counted():
     """Three are named, the others counted."""
     assert names(["a", "b", "c"]) == "a, b, c"
     assert names(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (-1, "since its first outcome (n = 87): certainly below 0.70"),
+        (40, "since the change (n = 87): it has certainly worsened, and is below 0.70"),
+    ],
+)
+def test_who_was_never_better_has_not_changed(changed, sentence):
+    """An agent that has been below its threshold from the start has no change to speak of."""
+    found = detection(Kind.CERTAIN)
+    inputs = {"changed_offset": changed, "before": None, "run_length": 1e4}
+    said = detection_says(replace(found, detector="e", inputs=inputs), "planner", None)
+    assert said == f"planner: accuracy 0.61 [0.55, 0.67] {sentence}"
