@@ -40,8 +40,8 @@ Written by that command; not edited by hand. Versions: {versions}.
   defaults no peer states how rarely it alarms in vain, while our run length is a setting.
 - The bound on false alarms is on their number, on average, and holds while the mean given the past
   keeps its reference: not in bursts, where tempering is measured and not proved.
-- An agent just below its threshold (.65 against .70) takes some 580 outcomes to be certain about;
-  until then it is "below threshold, not yet certain".
+- An agent just below its threshold (.65 against .70) takes a median of 630 outcomes to be certain
+  about (400 such agents); until then it is "below threshold, not yet certain".
 - Outcomes were drawn, but for the real drift: independent of each other unless said otherwise, one
   for each run, without delay.
 """
