@@ -88,8 +88,8 @@ class Bank:
 
     Notes
     -----
-    0.1 us an outcome and reference for hundreds of streams, or for one of hundreds of outcomes;
-    some 100 us for a block of one.
+    0.26 us an outcome and reference for hundreds of streams, all that the keeper does included;
+    some 200 us for a block of one.
     """
 
     def __init__(self, references: int, bets: Bets, *, fifties: bool = True) -> None:

@@ -58,7 +58,7 @@ def _quantile(a: float, b: float, z: float) -> float:
 
 
 def lower_bounds(total: Floats, n: Floats, z: float) -> Floats:
-    """Return ``lower_bound`` of each, to the last bit. 0.1 us each for dozens of them."""
+    """Return ``lower_bound`` of each, to the last bit. 22 us, 26 us for fifty."""
     missed = n - total
     with np.errstate(all="ignore"):  # where it does not hold it is not taken
         plain = _quantiles(total, missed + 1.0, z)

@@ -55,7 +55,7 @@ class Columns:
 
     Notes
     -----
-    80 bytes a stream, and 184 more a reference.
+    56 bytes a stream, and 192 more a reference.
     """
 
     __slots__ = ("reals", "references", "wholes")

@@ -56,7 +56,7 @@ class Lane:
 
     Notes
     -----
-    0.6 us an outcome and reference.
+    1.2 to 1.6 us an outcome and reference.
 
     Examples
     --------

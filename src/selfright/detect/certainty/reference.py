@@ -68,8 +68,8 @@ class RateReferences:
 
     Notes
     -----
-    470 bytes a stream. Fifty outcomes of one stream cost some 100 us, of dozens of streams
-    at a time 5 us each.
+    470 bytes a stream. Fifty outcomes of one stream cost 160 us, of fifty streams at a time
+    190 us.
     """
 
     def __init__(self, *, tempering: bool = True) -> None:

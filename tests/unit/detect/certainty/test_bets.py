@@ -98,3 +98,10 @@ def test_a_failure_speaks_for_a_drop(p0: float, temper: float, bets: Bets) -> No
     worth = values(grade(p0, temper), bets)
     assert min(worth.at_one) >= 0.0
     assert max(worth.slope) < 0.0
+
+
+@pytest.mark.parametrize("bets", [RATE_BETS, RANK_BETS])
+def test_the_bets_weigh_one_together(bets: Bets) -> None:
+    """Else the run length that is stated would be another."""
+    assert sum(bets.weights) == pytest.approx(1.0, abs=1e-12)
+    assert min(bets.weights) > 0.0

@@ -203,3 +203,18 @@ def test_what_begins_anew_in_the_middle_of_fifty_learns_no_failures() -> None:
     feed(1000)
     baseline = rates.bank.grades(slot)[0][0] / REFERENCE_GRID
     assert baseline == pytest.approx(lower_bound(700.0, 700, Z95), abs=2e-3)
+
+
+@pytest.mark.parametrize(("outcomes", "known"), [(200, 200), (4250, 4000)])
+def test_the_margin_is_taken_off_the_mean(outcomes: int, known: int) -> None:
+    """Of few outcomes the bound lies lower than the margin, of many the margin lies lower."""
+    rates = Rates(min_drop=0.02, tempering=False)
+    slot = rates.add(0.5)
+    x = (np.arange(outcomes) % 10 > 0).astype(float)  # .9, to the last ten
+    columns = np.full(outcomes, slot), x, np.arange(outcomes), np.arange(outcomes)
+    rates.feed(Block(*columns), 1e9)
+    rates.keep()
+    held = rates.bank.grades(slot)[0][0] / REFERENCE_GRID
+    bound = lower_bound(0.9 * known, known, Z95)
+    assert (bound < 0.88) == (outcomes == 200)
+    assert held == pytest.approx(min(bound, 0.88), abs=2.0 / REFERENCE_GRID)
