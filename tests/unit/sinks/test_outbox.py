@@ -13,6 +13,14 @@ from selfright.sinks.outbox import Outbox, Undelivered
 WAIT_S = 10.0
 
 
+def ended(worker: str) -> None:
+    """Wait for a worker that was given up: what it still logs must not reach another test."""
+    for thread in threading.enumerate():
+        if thread.name == f"selfright-{worker}":
+            thread.join(WAIT_S)
+            assert not thread.is_alive()
+
+
 def test_items_arrive_in_order_in_another_thread() -> None:
     """The caller's thread delivers nothing."""
     got: list[tuple[int, str]] = []
@@ -85,13 +93,14 @@ def test_closing_gives_up_on_a_target_that_hangs_and_counts() -> None:
         begun.set()
         assert go.wait(WAIT_S)
 
-    outbox = Outbox[int]("t", hang)
+    outbox = Outbox[int]("hanging", hang)
     for i in range(5):
         outbox.put(i)
     assert begun.wait(WAIT_S)
     outbox.close(0.0)
     assert outbox.stats()["dropped"] == 4
     go.set()
+    ended("hanging")
 
 
 def test_a_waiting_delivery_is_told_that_there_is_no_time_left() -> None:
@@ -104,11 +113,12 @@ def test_a_waiting_delivery_is_told_that_there_is_no_time_left() -> None:
             told.set()
         raise Undelivered("gave up")
 
-    outbox = Outbox[int]("t", wait)
+    outbox = Outbox[int]("waiting", wait)
     outbox.put(1)
     assert begun.wait(WAIT_S)
     outbox.close(0.0)
     assert told.wait(WAIT_S)
+    ended("waiting")
 
 
 def test_an_item_after_closing_is_delivered_by_a_new_worker() -> None:
