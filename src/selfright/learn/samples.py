@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from selfright.learn.features import Features
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -43,6 +45,8 @@ class Samples:
         +1 adds a sample, -1 takes one back that was added before.
     ts_us
         When it happened, microseconds UTC.
+    features
+        What is known of each task, see ``features``; None where nothing is of any.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class Samples:
     y: Floats
     weight: Floats
     ts_us: Ints
+    features: list[Features | None] | None = None
 
     def __post_init__(self) -> None:
         y = np.asarray(self.y, dtype=np.float64)
@@ -76,6 +81,8 @@ class Samples:
                 f"columns differ: {n} arms, {len(self.group)} groups, y {y.shape}, "
                 f"weight {weight.shape}, ts_us {ts_us.shape}"
             )
+        if self.features is not None and len(self.features) != n:
+            raise ValueError(f"columns differ: {n} arms, features of {len(self.features)}")
         # One sample at a time is how a slow stream comes: numbers beat arrays of one.
         largest = np.abs(y).max(initial=0.0) if n != 1 else abs(float(y[0]))
         # A NaN fails every comparison, so one test catches it too.
@@ -99,12 +106,14 @@ class Samples:
         y: Sequence[float] | Floats,
         weight: float = 1.0,
         ts_us: int = 0,
+        features: Sequence[Features | None] | None = None,
     ) -> Samples:
         """Return samples of one weight and one time: for tests, examples, simulations."""
         n = len(arm)
         return cls(
             [*arm], [*group], np.asarray(y, dtype=np.float64),
             np.full(n, weight), np.full(n, ts_us, dtype=np.int64),
+            None if features is None else [*features],
         )  # fmt: skip
 
     @classmethod
@@ -126,6 +135,7 @@ class Samples:
             np.concatenate([part.y for part in listed]),
             np.concatenate([part.weight for part in listed]),
             np.concatenate([part.ts_us for part in listed]),
+            _joined(listed),
         )
 
     def take(self, chosen: Bools | Ints | slice) -> Samples:
@@ -137,6 +147,7 @@ class Samples:
             self.y[index],
             self.weight[index],
             self.ts_us[index],
+            None if self.features is None else [self.features[i] for i in index],
         )
 
     def for_arms(self, arms: Iterable[str]) -> Samples:
@@ -148,3 +159,13 @@ class Samples:
         """Return the samples within these groups."""
         wanted = set(groups)
         return self.take(np.fromiter((g in wanted for g in self.group), np.bool_, len(self)))
+
+
+def _joined(parts: Sequence[Samples]) -> list[Features | None] | None:
+    if all(part.features is None for part in parts):
+        return None
+    return [
+        one
+        for part in parts
+        for one in (part.features if part.features is not None else [None] * len(part))
+    ]

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from selfright.learn.features import Features
 from selfright.learn.hierarchy.cells import SumCells
 from selfright.learn.hierarchy.gradient import GradientCells
 from selfright.learn.hierarchy.normal import reach
@@ -24,6 +25,7 @@ from selfright.learn.hierarchy.shrinkage import (
     learn_fleet,
     yes_or_no,
 )
+from selfright.learn.hierarchy.slopes import SlopeBelief, Slopes, common
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -35,11 +37,15 @@ _LEARNT_FROM_CELLS = 65_536
 class Belief(Protocol):
     """Posterior means and variances by index; -1 stands for what was never seen."""
 
-    def of_arms(self, rows: Ints, col: int) -> tuple[Floats, Floats]:
-        """Return mean and variance of these arms in one group, float64[k] each."""
+    def of_arms(
+        self, rows: Ints, col: int, features: Features | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return mean and variance of these arms for a task in one group, float64[k] each."""
         ...
 
-    def of_pairs(self, rows: Ints, cols: Ints) -> tuple[Floats, Floats, Floats]:
+    def of_pairs(
+        self, rows: Ints, cols: Ints, features: list[Features | None] | None = None
+    ) -> tuple[Floats, Floats, Floats]:
         """Return mean, variance and variance of the noise for each pair, float64[n] each."""
         ...
 
@@ -57,13 +63,23 @@ class ShrunkBelief:
         Indices of the groups in canonical order.
     owing
         Some cell was told to give back samples before they came.
+    slopes
+        How targets depend on features; None: not asked.
     """
 
     def __init__(
-        self, cells: SumCells, arms: Ints, groups: Ints, prior: Prior, *, owing: bool
+        self,
+        cells: SumCells,
+        arms: Ints,
+        groups: Ints,
+        prior: Prior,
+        *,
+        owing: bool,
+        slopes: Slopes | None = None,
     ) -> None:
         self._cells, self._prior, self._owing = cells, prior, owing
         self._groups = groups
+        self._slopes = slopes
         most = min(prior.learnt_from, max(16, _LEARNT_FROM_CELLS // max(1, len(groups))))
         self._learnt_from = arms[:most]
 
@@ -72,11 +88,32 @@ class ShrunkBelief:
         """What all arms have in common."""
         return learn_fleet(*self._rows(self._learnt_from), self._prior)
 
-    def of_arms(self, rows: Ints, col: int) -> tuple[Floats, Floats]:
+    @cached_property
+    def slopes(self) -> SlopeBelief | None:
+        """How targets depend on features; None where no feature has earned its place."""
+        if not self._slopes:
+            return None
+        noise = self._prior.noise_sd**2, self._prior.arm_noise_weight
+        shared = common(self._slopes, self._learnt_from, *noise)
+        return SlopeBelief(self._slopes, shared, *noise) if len(shared.used) else None
+
+    def of_arms(
+        self, rows: Ints, col: int, features: Features | None = None
+    ) -> tuple[Floats, Floats]:
         """See ``Belief``."""
+        mean, var = self._of_arms(rows, col)
+        slopes, vector = self.slopes, None
+        if slopes is not None and self._slopes is not None:
+            vector = self._slopes.vector(features)
+        if slopes is None or vector is None:
+            return mean, var
+        added, more = slopes.at(rows, np.full(len(rows), col), vector[None, :])
+        return mean + added, var + more
+
+    def _of_arms(self, rows: Ints, col: int) -> tuple[Floats, Floats]:
         fleet = self.fleet
         believed = arm_effects(*self._rows(rows), fleet, self._prior)
-        n, s = self._counted(self._cells.n[rows, col], self._cells.s[rows, col])
+        n, s = self._at(rows, np.full(len(rows), col))
         base = self._base[col]
         if believed.v.shape[1] == 1:
             v = believed.v[:, 0]
@@ -86,12 +123,27 @@ class ShrunkBelief:
             v = believed.v[:, self._place[col]]
         return cell_posterior(n, s, v, base, (believed.effect, believed.var), fleet)
 
-    def of_pairs(self, rows: Ints, cols: Ints) -> tuple[Floats, Floats, Floats]:
+    def of_pairs(
+        self, rows: Ints, cols: Ints, features: list[Features | None] | None = None
+    ) -> tuple[Floats, Floats, Floats]:
         """See ``Belief``."""
+        mean, var, v = self._of_pairs(rows, cols)
+        if self.slopes is None or self._slopes is None or features is None:
+            return mean, var, v
+        vectors = [self._slopes.vector(of) for of in features]
+        known = np.array([i for i, vector in enumerate(vectors) if vector is not None], np.int64)
+        if len(known):
+            at = np.array([vectors[i] for i in known.tolist()])
+            added, more = self.slopes.at(rows[known], cols[known], at)
+            mean[known] += added
+            var[known] += more
+        return mean, var, v
+
+    def _of_pairs(self, rows: Ints, cols: Ints) -> tuple[Floats, Floats, Floats]:
         fleet = self.fleet
         arms, which = np.unique(rows, return_inverse=True)
         believed = arm_effects(*self._rows(arms), fleet, self._prior)
-        n, s = self._counted(self._cells.n[rows, cols], self._cells.s[rows, cols])
+        n, s = self._at(rows, cols)
         base = self._base[cols]
         if believed.v.shape[1] == 1:
             v = believed.v[which, 0]
@@ -123,7 +175,21 @@ class ShrunkBelief:
         """Return count and sum per arm and group, in canonical order, and squares per arm."""
         at = rows[:, None], self._groups
         n, s = self._counted(self._cells.n[at], self._cells.s[at])
-        return n, s, np.add.reduce(self._cells.q[at], axis=1)
+        q = np.add.reduce(self._cells.q[at], axis=1)
+        if self.slopes is None or not len(rows):
+            return n, s, q
+        # As if every task had been a usual one: what the features explain is taken out.
+        usual = s - self.slopes.taken(np.repeat(rows, len(self._groups)), np.tile(
+            self._groups, len(rows))).reshape(s.shape)
+        many = np.maximum(n, 1.0)
+        between = np.add.reduce((usual * usual - s * s) / many, axis=1)
+        least = np.add.reduce(usual * usual / many, axis=1)
+        return n, usual, np.maximum(q + between - self.slopes.explained(rows), least)
+
+    def _at(self, rows: Ints, cols: Ints) -> tuple[Floats, Floats]:
+        """Return count and sum of cells, the sums as ``_rows`` has them."""
+        n, s = self._counted(self._cells.n[rows, cols], self._cells.s[rows, cols])
+        return (n, s) if self.slopes is None else (n, s - self.slopes.taken(rows, cols))
 
     def _counted(self, n: Floats, s: Floats) -> tuple[Floats, Floats]:
         """Return count and sum without cells that owe samples."""
@@ -138,16 +204,22 @@ class SteppedBelief:
     def __init__(self, cells: GradientCells) -> None:
         self._cells = cells
 
-    def of_arms(self, rows: Ints, col: int) -> tuple[Floats, Floats]:
-        """See ``Belief``."""
+    def of_arms(
+        self, rows: Ints, col: int, features: Features | None = None
+    ) -> tuple[Floats, Floats]:
+        """See ``Belief``. Features are not looked at."""
+        del features
         mean, var, _ = self.of_pairs(rows, np.full(len(rows), col))
         return mean, var
 
-    def of_pairs(self, rows: Ints, cols: Ints) -> tuple[Floats, Floats, Floats]:
-        """See ``Belief``.
+    def of_pairs(
+        self, rows: Ints, cols: Ints, features: list[Features | None] | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """See ``Belief``. Features are not looked at.
 
         Steps of constant size are as uncertain as a mean of 2 / step samples.
         """
+        del features
         cells, prior = self._cells, self._cells.prior
         arm = cells.arm[rows]
         mean = cells.level + cells.group[cols] + arm[:, 0] + cells.cell[rows, cols]

@@ -21,6 +21,7 @@ from selfright.learn.hierarchy.histogram import Bins
 from selfright.learn.hierarchy.names import OTHER, Names
 from selfright.learn.hierarchy.residuals import Residuals
 from selfright.learn.hierarchy.shrinkage import Prior
+from selfright.learn.hierarchy.slopes import Slopes
 from selfright.learn.hierarchy.window import WindowCells
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
@@ -42,6 +43,8 @@ class Design:
         Range of the targets; None: any.
     bins
         Where targets are counted for intervals; None: no intervals.
+    max_features
+        Features of tasks that slopes are learnt for; 0: none are looked at.
     """
 
     prior: Prior
@@ -50,6 +53,7 @@ class Design:
     low: float | None = None
     high: float | None = None
     bins: Bins | None = None
+    max_features: int = 0
 
 
 class Evidence:
@@ -60,6 +64,9 @@ class Evidence:
         self.arms = Names(design.max_arms)
         self.groups = Names(design.max_groups)
         self.cells = _cells(design, strategy, settings)
+        # Only what forgets nothing can give samples back and be merged exactly.
+        exact = strategy is UpdateStrategy.BAYESIAN
+        self.slopes = Slopes(design.max_features) if exact and design.max_features else None
         # Some cell was told to give back more than it had: the samples are still to come.
         self.owing = False
         self._belief: Belief | None = None
@@ -82,6 +89,9 @@ class Evidence:
         self._changed()
         rows, cols = self._places(samples.arm, samples.group)
         self.cells.add(rows, cols, samples.y, samples.weight)
+        if self.slopes is not None and samples.features is not None:
+            self._grow_slopes(self.slopes)
+            self.slopes.add(rows, cols, samples.y, samples.weight, samples.features)
         if self.owing or (samples.weight < 0).any():
             self._compact_after(rows, cols)
 
@@ -98,7 +108,17 @@ class Evidence:
             return False
         self._changed()
         self.cells.add_one(row, col, y, weight)
+        if self.slopes is not None and samples.features is not None:
+            self._grow_slopes(self.slopes)
+            at = np.array([row]), np.array([col])
+            self.slopes.add(*at, samples.y, samples.weight, samples.features)
         return True
+
+    def _grow_slopes(self, slopes: Slopes) -> None:
+        """Keep room for the arms and groups there are; the last of each stays empty."""
+        assert isinstance(self.cells, SumCells)
+        if slopes.n.shape != self.cells.n.shape:
+            slopes.grow(*self.cells.n.shape)
 
     def belief(self) -> Belief:
         """Return what is believed now; valid until the next update."""
@@ -108,7 +128,12 @@ class Evidence:
                 if OTHER in self.arms.index:
                     arms = arms[:-1]
                 self._belief = ShrunkBelief(
-                    self.cells, arms, self.groups.order(), self.design.prior, owing=self.owing
+                    self.cells,
+                    arms,
+                    self.groups.order(),
+                    self.design.prior,
+                    owing=self.owing,
+                    slopes=self.slopes,
                 )
             else:
                 assert isinstance(self.cells, GradientCells)
@@ -140,6 +165,8 @@ class Evidence:
         cols = self.groups.find_all([name for name in groups if name in self.groups.index])
         self._changed()
         self.cells.clear(rows, cols)
+        if self.slopes:
+            self.slopes.clear(rows, cols)
         self.owing = bool(self.cells.counts().min() < 0.0)
         self.update(samples)
         self._compact()
@@ -154,6 +181,9 @@ class Evidence:
         rows, cols = self._places(later.arms.names, later.groups.names)
         # The merged cells were made by the same strategy, so they are of the same class.
         self.cells.take_in(later.cells, rows, cols)
+        if self.slopes is not None and later.slopes:
+            self._grow_slopes(self.slopes)
+            self.slopes.take_in(later.slopes, rows, cols)
         self.owing = bool(self.cells.counts().min() < 0.0)
         self._compact()
 
@@ -162,6 +192,7 @@ class Evidence:
         other = type(self)(self.design, self.strategy, self.settings)
         other.arms, other.groups = self.arms.copy(), self.groups.copy()
         other.cells, other.owing = self.cells.copy(), self.owing
+        other.slopes = None if self.slopes is None else self.slopes.copy()
         return other
 
     def to_state(self) -> State:
@@ -172,7 +203,13 @@ class Evidence:
             "arms": [self.arms.names[i] for i in rows.tolist()],
             "groups": [self.groups.names[i] for i in cols.tolist()],
             **self.cells.to_state(rows, cols),
+            **({} if not self.slopes else self._slopes_state(rows, cols)),
         }
+
+    def _slopes_state(self, rows: Ints, cols: Ints) -> State:
+        assert self.slopes is not None
+        self._grow_slopes(self.slopes)
+        return self.slopes.to_state(rows, cols)
 
     def load(self, state: State) -> None:
         """Take over what ``to_state`` returned; raise ``ValueError`` where it cannot be."""
@@ -184,6 +221,9 @@ class Evidence:
         if self.arms.admit(arms) is not None or self.groups.admit(groups) is not None:
             raise ValueError("there are more names than the settings allow")
         self.cells.load(state, len(arms), len(groups))
+        if self.slopes is not None:
+            self._grow_slopes(self.slopes)
+            self.slopes.load(state, len(arms), len(groups))
         self.owing = bool(self.cells.counts().min() < 0.0)
         self._changed()
 
@@ -217,7 +257,7 @@ class Evidence:
             return
         rows = np.arange(before[0]) if rows is None else rows
         cols = np.arange(before[1]) if cols is None else cols
-        self.cells.remap(rows, cols, len(self.arms), len(self.groups))
+        self._remap(rows, cols)
 
     def _compact_after(self, rows: Ints, cols: Ints) -> None:
         """Drop names that hold nothing after samples of these cells were taken back."""
@@ -240,7 +280,12 @@ class Evidence:
             return
         moved_rows = self.arms.keep(np.flatnonzero(of_arm))
         moved_cols = self.groups.keep(np.flatnonzero(of_group))
-        self.cells.remap(moved_rows, moved_cols, len(self.arms), len(self.groups))
+        self._remap(moved_rows, moved_cols)
+
+    def _remap(self, rows: Ints, cols: Ints) -> None:
+        self.cells.remap(rows, cols, len(self.arms), len(self.groups))
+        if self.slopes:
+            self.slopes.remap(rows, cols, len(self.arms) + 1, len(self.groups) + 1)
 
 
 def _cells(design: Design, strategy: UpdateStrategy, settings: LearnSettings) -> Cells:

@@ -55,7 +55,7 @@ class Names:
         if found is not None:
             return found
         pool = self.index.get(OTHER)
-        return UNSEEN if pool is None or self._fits(_rank(name)) else pool
+        return UNSEEN if pool is None or self._fits(rank_of(name)) else pool
 
     def find_all(self, names: Iterable[str | None]) -> Ints:
         """Return the indices of ``names``, int64[n], ``UNSEEN`` where there is none."""
@@ -77,9 +77,9 @@ class Names:
         fresh = [name for name in dict.fromkeys(names) if name not in self.index]
         if sum(name is not None and name != OTHER for name in fresh) <= self._room():
             for name in fresh:
-                self._append(name, _rank(name))
+                self._append(name, rank_of(name))
             return None
-        ranked = [(_rank(name), name) for name in fresh]
+        ranked = [(rank_of(name), name) for name in fresh]
         if OTHER in self.index:
             ranked = [(rank, name) for rank, name in ranked if self._fits(rank)]
         return self._rebuild(ranked) if ranked else None
@@ -141,7 +141,7 @@ def _by_rank(ranked: tuple[int, str | None]) -> tuple[int, str]:
     return ranked[0], ranked[1] or ""
 
 
-def _rank(name: str | None) -> int:
+def rank_of(name: str | None) -> int:
     if name is None:
         return _NONE_RANK
     if name == OTHER:

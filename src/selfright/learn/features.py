@@ -1,0 +1,56 @@
+"""What a task's context says in numbers: the features that a choice may depend on.
+
+Numbers are compressed by ``asinh`` (nearly linear around 0, logarithmic beyond), so that a
+prompt of 100,000 characters does not outweigh everything else, and rounded, so that sums
+of products are exact. Short texts are hashed to a few columns per key: ``language=de`` to one of
+the columns of ``language``. What is neither says nothing. No key has to be declared: a feature
+that does not help is not used (``hierarchy.slopes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from math import asinh, isfinite
+from typing import Any, Final, TypeAlias
+
+Features: TypeAlias = Mapping[str, float]
+
+# Steps of a feature: products of two of them are multiples of 2^-20.
+_GRAIN: Final = 2.0**10
+# asinh of 10^13: beyond it nothing is told apart.
+_LARGEST: Final = 31.0
+_BUCKETS: Final = 8  # columns of a key whose values are texts
+_LONGEST: Final = 64  # characters of a text that may be a category
+_MOST: Final = 256  # keys of one context that are looked at
+
+
+def features_of(context: Mapping[str, Any] | None) -> Features | None:
+    """Return the features of a context, None where it has none.
+
+    Examples
+    --------
+    >>> found = features_of({"characters": 1200, "tools": True, "notes": ["not", "a", "number"]})
+    >>> sorted((name, round(value, 3)) for name, value in found.items())
+    [('characters', 7.783), ('tools', 0.881)]
+    >>> list(features_of({"language": "de"}).values())
+    [1.0]
+    """
+    if not context:
+        return None
+    found: dict[str, float] = {}
+    for key, value in list(context.items())[:_MOST]:
+        if isinstance(value, str):
+            if 0 < len(value) <= _LONGEST:
+                found[f"{key}~{_bucket(value)}"] = 1.0
+        elif isinstance(value, int | float) and isfinite(value):
+            found[key] = _compressed(float(value))
+    return found or None
+
+
+def _compressed(value: float) -> float:
+    return round(min(max(asinh(value), -_LARGEST), _LARGEST) * _GRAIN) / _GRAIN
+
+
+def _bucket(value: str) -> int:
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=2).digest()[0] % _BUCKETS
