@@ -20,6 +20,7 @@ from selfright.config import Settings, with_values
 from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.record import Decision as DecisionRecord
 from selfright.events.record import OperatorAct
+from selfright.learn.features import features_of
 from selfright.learn.feed import config_key
 from selfright.learn.model_type import ModelType as ModelType
 from selfright.learn.performance_model import AgentPerformanceModel as AgentPerformanceModel
@@ -273,7 +274,7 @@ class RealTimeModelUpdater:
             slot = circle.fold.rooms.slots[model_type]
             names = self._arms(model_type, arms, slot.served)
             group = _group(model_type, task_type, context)
-            choice = slot.choose(names, group, self._rng)
+            choice = slot.choose(names, group, self._rng, features_of(context))
             version = slot.served_version or 0
             mode = "trial" if slot.served is not slot.champion else "thompson"
         probabilities = dict(zip(names, choice.probabilities.tolist(), strict=True))

@@ -7,19 +7,27 @@ what was logged can later tell how any other policy would have fared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from selfright.learn import changing
+from selfright.learn.features import Features
+from selfright.learn.hierarchy.cells import State
 from selfright.learn.hierarchy.evidence import Design
 from selfright.learn.hierarchy.learner import Learner
 from selfright.learn.hierarchy.shrinkage import Prior
 from selfright.learn.hierarchy.thompson import draw, win_probabilities, with_floor
 from selfright.learn.model_type import ModelType
+from selfright.learn.regimes import RegimePolicy, Regimes
+from selfright.learn.regimes import share as share_of
+from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
+from selfright.learn.strategy import UpdateStrategy
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -54,8 +62,94 @@ class ChoiceModel(Learner):
     late and runs overlap: a bound picks the same arm until the first reward is back.
     """
 
+    # Whether arms are watched for changes; of parameter sets those are the agents' matter.
+    watches: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        strategy: UpdateStrategy = UpdateStrategy.BAYESIAN,
+        settings: LearnSettings | None = None,
+    ) -> None:
+        super().__init__(strategy, settings)
+        self.regimes = self._regimes()
+
+    def _regimes(self) -> Regimes | None:
+        how = self.settings
+        if not (self.watches and how.regime_level and self.strategy is UpdateStrategy.BAYESIAN):
+            return None
+        return Regimes(RegimePolicy(how.regime_level, how.probe, how.parked, how.doubt))
+
+    def update(self, samples: Samples) -> None:
+        """Learn samples in their order, and notice arms that have changed.
+
+        Raises ``ValueError`` for a target out of range; then nothing was learnt.
+        """
+        if self.regimes is None:
+            super().update(samples)
+        else:
+            changing.learn(self.evidence, self.regimes, samples)
+
+    @classmethod
+    def fit(
+        cls,
+        samples: Samples,
+        settings: LearnSettings | None = None,
+        strategy: UpdateStrategy = UpdateStrategy.BAYESIAN,
+    ) -> Self:
+        """See ``Learner``. All samples count: which are too old is for the caller to say."""
+        model = cls(strategy, settings)
+        model.evidence.update(samples)
+        return model
+
+    def restart(
+        self,
+        arms: Iterable[str],
+        samples: Samples,
+        groups: Iterable[str | None] = (),
+        *,
+        park: bool = False,
+    ) -> Self:
+        """See ``Learner``.
+
+        ``park``: what was believed is kept as what the arm may return to.
+        """
+        arms = list(arms)
+        model = self.copy()
+        many = Counter(samples.arm)
+        for name in arms:
+            if model.regimes is not None and park:
+                changing.park(model.evidence, model.regimes, name, many[name])
+            elif model.regimes is not None:
+                model.regimes.forget(name)
+        stale = [] if park else [changing.parked_name(name) for name in arms]
+        model.evidence.restart([*arms, *stale], groups, samples)
+        return model
+
+    def copy(self) -> Self:
+        """See ``Learner``."""
+        model = super().copy()
+        model.regimes = None if self.regimes is None else self.regimes.copy()
+        return model
+
+    def to_state(self) -> State:
+        """See ``Learner``."""
+        state = super().to_state()
+        return state if self.regimes is None else {**state, "regimes": self.regimes.to_state()}
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """See ``Learner``."""
+        model = super().from_state(state)
+        if model.regimes is not None and "regimes" in state:
+            model.regimes.load(state["regimes"])
+        return model
+
     def select(
-        self, candidates: Sequence[str], group: str | None, rng: np.random.Generator
+        self,
+        candidates: Sequence[str],
+        group: str | None,
+        rng: np.random.Generator,
+        features: Features | None = None,
     ) -> Choice:
         """Choose one of ``candidates`` for a task in ``group``.
 
@@ -71,31 +165,64 @@ class ChoiceModel(Learner):
         -----
         O(candidates * groups). Draws one number from ``rng``.
         """
-        probabilities = self.propensities(candidates, group)
+        probabilities = self.propensities(candidates, group, features)
         return Choice(draw(probabilities, rng), probabilities)
 
-    def propensities(self, candidates: Sequence[str], group: str | None) -> Floats:
+    def propensities(
+        self, candidates: Sequence[str], group: str | None, features: Features | None = None
+    ) -> Floats:
         """Return the probability with which ``select`` chooses each candidate."""
         names, memo = tuple(candidates), self.evidence.memo
-        known = memo.get((names, group))
+        known = memo.get((names, group)) if features is None else None
         if known is not None:
             return known
         if not names or len(set(names)) != len(names):
             raise ValueError("candidates must be at least one, each named once")
-        mean, var = self.posterior(names, group)
         settings = self.settings
+        mean, var, share = self._regimes_of(names, group, features)
         sd = np.sqrt(var * settings.thompson_variance)
-        won = win_probabilities(mean, sd, settings.grid_points)
+        won = win_probabilities(mean, sd, settings.grid_points, share)
         found = with_floor(won, settings.floor)
         found.flags.writeable = False  # the same array answers the next call
-        if len(memo) < _REMEMBERED:
+        if features is None and len(memo) < _REMEMBERED:
             memo[names, group] = found
         return found
 
-    def posterior(self, arms: Sequence[str], group: str | None) -> tuple[Floats, Floats]:
-        """Return mean and variance of the expected reward of each arm in ``group``."""
+    def posterior(
+        self, arms: Sequence[str], group: str | None, features: Features | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return mean and variance of the expected reward of each arm for a task in ``group``."""
         evidence = self.evidence
-        return evidence.belief().of_arms(evidence.arms.find_all(arms), evidence.groups.find(group))
+        rows, col = evidence.arms.find_all(arms), evidence.groups.find(group)
+        return evidence.belief().of_arms(rows, col, features)
+
+    def _regimes_of(
+        self, names: tuple[str, ...], group: str | None, features: Features | None
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """Return mean and variance by arm, and of the parked regimes behind them, with shares.
+
+        Without any parked regime the shares are None. Else all are float64[2, k]: the present
+        regimes, and the parked ones.
+        """
+        regimes = self.regimes
+        parked = [
+            (i, arm)
+            for i, name in enumerate(names)
+            if regimes is not None and (arm := regimes.parked(name)) is not None
+        ]
+        if regimes is None or not parked:
+            return *self.posterior(names, group, features), None
+        also = [changing.parked_name(names[i]) for i, _ in parked]
+        mean, var = self.posterior([*names, *also], group, features)
+        k, at = len(names), np.array([i for i, _ in parked])
+        means, variances, share = np.zeros((2, k)), np.ones((2, k)), np.zeros((2, k))
+        means[0], means[1, at] = mean[:k], mean[k:]
+        variances[0], variances[1, at] = var[:k], var[k:]
+        policy = regimes.policy
+        least = np.where(mean[k:] > mean[at], policy.probe, policy.parked)
+        share[1, at] = np.maximum([share_of(arm.odds) for _, arm in parked], least)
+        share[0] = 1.0 - share[1]
+        return means, variances, share
 
     def predict(self, group: str | None = None, top_k: int = 3) -> list[tuple[str, float]]:
         """Return the best known arms for ``group`` with their expected rewards, best first."""
@@ -109,7 +236,10 @@ class ChoiceModel(Learner):
     @classmethod
     def design(cls, settings: LearnSettings) -> Design:
         """See ``Learner``."""
-        return Design(_prior(settings), settings.max_arms, settings.max_groups, low=0.0, high=1.0)
+        return Design(
+            _prior(settings), settings.max_arms, settings.max_groups, low=0.0, high=1.0,
+            max_features=settings.max_features,
+        )  # fmt: skip
 
 
 class AgentSelection(ChoiceModel):
@@ -135,12 +265,14 @@ class AgentSelection(ChoiceModel):
     """
 
     model_type: ClassVar[ModelType] = ModelType.AGENT_SELECTION
+    watches: ClassVar[bool] = True
 
 
 class Routing(ChoiceModel):
     """Which queue, workflow or team a task takes: arms are routes, groups are task types."""
 
     model_type: ClassVar[ModelType] = ModelType.ROUTING
+    watches: ClassVar[bool] = True
 
 
 class ParameterOptimization(ChoiceModel):

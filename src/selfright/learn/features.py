@@ -1,8 +1,8 @@
 """What a task's context says in numbers: the features that a choice may depend on.
 
-Numbers are compressed by ``asinh`` (nearly linear around 0, logarithmic beyond), so that a
-prompt of 100,000 characters does not outweigh everything else, and rounded, so that sums
-of products are exact. Short texts are hashed to a few columns per key: ``language=de`` to one of
+Numbers are compressed by ``8 asinh(x / 8)`` (a share or a grade stays what it is, a prompt of
+100,000 characters does not outweigh everything else), and rounded, so that sums of products
+are exact. Short texts are hashed to a few columns per key: ``language=de`` to one of
 the columns of ``language``. What is neither says nothing. No key has to be declared: a feature
 that does not help is not used (``hierarchy.slopes``).
 """
@@ -16,10 +16,11 @@ from typing import Any, Final, TypeAlias
 
 Features: TypeAlias = Mapping[str, float]
 
-# Steps of a feature: products of two of them are multiples of 2^-20.
-_GRAIN: Final = 2.0**10
-# asinh of 10^13: beyond it nothing is told apart.
-_LARGEST: Final = 31.0
+# Steps of a feature: sums of a few million products of two of them are exact.
+_GRAIN: Final = 2.0**8
+# What 10^14 is compressed to: beyond it nothing is told apart.
+_LARGEST: Final = 256.0
+_LINEAR: Final = 8.0
 _BUCKETS: Final = 8  # columns of a key whose values are texts
 _LONGEST: Final = 64  # characters of a text that may be a category
 _MOST: Final = 256  # keys of one context that are looked at
@@ -32,7 +33,7 @@ def features_of(context: Mapping[str, Any] | None) -> Features | None:
     --------
     >>> found = features_of({"characters": 1200, "tools": True, "notes": ["not", "a", "number"]})
     >>> sorted((name, round(value, 3)) for name, value in found.items())
-    [('characters', 7.783), ('tools', 0.881)]
+    [('characters', 45.629), ('tools', 0.996)]
     >>> list(features_of({"language": "de"}).values())
     [1.0]
     """
@@ -49,7 +50,8 @@ def features_of(context: Mapping[str, Any] | None) -> Features | None:
 
 
 def _compressed(value: float) -> float:
-    return round(min(max(asinh(value), -_LARGEST), _LARGEST) * _GRAIN) / _GRAIN
+    small = _LINEAR * asinh(value / _LINEAR)
+    return round(min(max(small, -_LARGEST), _LARGEST) * _GRAIN) / _GRAIN
 
 
 def _bucket(value: str) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 
 from selfright.events.batch import NANO_PER_USD, Q32, RUN_FIELD, US_PER_MS
 from selfright.events.status import DECIDED, ERRORS, RunStatus
+from selfright.learn.features import features_of
 from selfright.learn.model_type import ModelType
 from selfright.learn.recent import Recent, RewardRows
 from selfright.learn.samples import Samples
@@ -41,6 +42,7 @@ SHORTEST_MS: Final = 1e-3
 
 _RUN_ID, _STATUS = RUN_FIELD["run_id"], RUN_FIELD["status"]
 _TYPE, _ROUTE, _CONFIG = RUN_FIELD["task_type"], RUN_FIELD["route"], RUN_FIELD["config"]
+_CONTEXT = RUN_FIELD["context"]
 _COST, _DURATION = RUN_FIELD["cost_nano_usd"], RUN_FIELD["duration_us"]
 _QUALITY = RUN_FIELD["quality_q32"]
 
@@ -148,6 +150,7 @@ class Feed:
             reward,
             weight,
             runs.ts_us[kept],
+            [features_of(runs.context[i]) for i in listed],
         )
 
     def _remember_failures(
@@ -169,7 +172,10 @@ class Feed:
                 waiting = self._waiting[name] = OrderedDict()
             if weight > 0:
                 config = config_key(runs.config[i])
-                waiting[run_id] = (runs.task_type[i], runs.route[i], config, cost, duration, ts_us)
+                about = features_of(runs.context[i])
+                waiting[run_id] = (
+                    runs.task_type[i], runs.route[i], config, cost, duration, ts_us, about
+                )  # fmt: skip
                 if len(waiting) > WAITING_PER_AGENT:
                     waiting.popitem(last=False)
             elif waiting.pop(run_id, None) is None and labelled[i]:
@@ -186,10 +192,18 @@ class Feed:
             self._labelled.add(name)
             rows.drop(name)
             self.recent.forget(name)
-            for group, route, config, cost, duration, ts_us in self._waiting.get(name, {}).values():
-                reward = self.policy.rewards(np.zeros(1), np.array([cost]), np.array([duration]))
-                rows.add([name], [group], [route], [config], reward, 1.0, np.array([ts_us]))
+            for found in self._waiting.get(name, {}).values():
+                self._add_failure(name, found, 1.0, rows)
         return new
+
+    def _add_failure(
+        self, name: str, found: tuple[Any, ...], weight: float, rows: RewardRows
+    ) -> None:
+        """Add a failed run as worth nothing, or take it back."""
+        group, route, config, cost, duration, ts_us, about = found
+        reward = self.policy.rewards(np.zeros(1), np.array([cost]), np.array([duration]))
+        at = np.array([ts_us])
+        rows.add([name], [group], [route], [config], reward, weight, at, [about])
 
     def _take_outcomes(self, outcomes: OutcomeBatch, weight: float, rows: RewardRows) -> None:
         # Of several feedback sources on one run only the newest is the learners' reward.
@@ -211,6 +225,7 @@ class Feed:
             self.policy.rewards(score, cost, duration),
             weight,
             outcomes.ts_us[kept],
+            [features_of(run[_CONTEXT]) for run in joined],
         )
 
     def _replace_failures(
@@ -220,9 +235,7 @@ class Feed:
             waiting = self._waiting.get(name)
             found = waiting.pop(run[_RUN_ID], None) if waiting else None
             if found is not None:
-                group, route, config, cost, duration, ts_us = found
-                reward = self.policy.rewards(np.zeros(1), np.array([cost]), np.array([duration]))
-                rows.add([name], [group], [route], [config], reward, -1.0, np.array([ts_us]))
+                self._add_failure(name, found, -1.0, rows)
 
     def to_state(self) -> dict[str, Any]:
         """Return the state as JSON-able values and numpy arrays."""
@@ -284,10 +297,12 @@ def _latency(commit: Commit) -> Samples:
 
 def _of_runs(runs: RunBatch, kept: np.ndarray, y: np.ndarray, weight: float) -> Samples:
     listed = np.flatnonzero(kept).tolist()
+    features = [features_of(runs.context[i]) for i in listed]
     return Samples(
         arm=[runs.agent_name[i] for i in listed],
         group=[runs.task_type[i] for i in listed],
         y=y[kept],
         weight=np.full(len(listed), weight),
         ts_us=runs.ts_us[kept],
+        features=features if any(features) else None,
     )

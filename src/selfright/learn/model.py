@@ -15,6 +15,7 @@ from selfright.learn.choice import (
     ParameterOptimization,
     Routing,
 )
+from selfright.learn.features import Features
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
@@ -55,8 +56,13 @@ class Model(Protocol):
         """Learn samples in their order."""
         ...
 
-    def mean_of(self, arms: Sequence[str], groups: Sequence[str | None]) -> Floats:
-        """Return the expected target of each arm in its group, float64[n]."""
+    def mean_of(
+        self,
+        arms: Sequence[str],
+        groups: Sequence[str | None],
+        features: Sequence[Features | None] | None = None,
+    ) -> Floats:
+        """Return the expected target of each arm for a task in its group, float64[n]."""
         ...
 
     def restart(

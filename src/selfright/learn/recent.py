@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from selfright.events.intern import Interner
+from selfright.learn.features import Features
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 
@@ -29,6 +30,7 @@ class RewardRows:
     reward: list[float] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     ts_us: list[int] = field(default_factory=list)
+    features: list[Features | None] = field(default_factory=list)
 
     def add(
         self,
@@ -39,6 +41,7 @@ class RewardRows:
         reward: np.ndarray,
         weight: float,
         ts_us: np.ndarray,
+        features: list[Features | None],
     ) -> None:
         """Append rows of one weight: 1 adds a sample, -1 takes back an earlier one."""
         self.agent += agent
@@ -48,6 +51,7 @@ class RewardRows:
         self.reward += reward.tolist()
         self.weight += [weight] * len(agent)
         self.ts_us += ts_us.tolist()
+        self.features += features
 
     def drop(self, agent: str) -> None:
         """Take out the rows of one agent."""
@@ -70,13 +74,12 @@ class RewardRows:
         """Return the rows as the choosing models see them."""
         reward, weight = np.array(self.reward), np.array(self.weight)
         ts_us = np.array(self.ts_us, dtype=np.int64)
-        agents = [*self.agent]
+        features = [*self.features] if any(self.features) else None
+        agent = Samples([*self.agent], [*self.group], reward, weight, ts_us, features)
         return {
-            ModelType.AGENT_SELECTION: Samples(agents, [*self.group], reward, weight, ts_us),
-            ModelType.ROUTING: _with_arm(self.route, self.group, reward, weight, ts_us),
-            ModelType.PARAMETER_OPTIMIZATION: _with_arm(
-                self.config, self.agent, reward, weight, ts_us
-            ),
+            ModelType.AGENT_SELECTION: agent,
+            ModelType.ROUTING: _with_arm(self.route, self.group, agent),
+            ModelType.PARAMETER_OPTIMIZATION: _with_arm(self.config, self.agent, agent),
         }
 
 
@@ -96,6 +99,8 @@ class Recent:
         self._reward = np.zeros((0, limit))
         self._ts_us = np.zeros((0, limit), dtype=np.int64)
         self._keys = np.zeros((0, limit, 3), dtype=np.int32)
+        # By agent and place; most fleets have none, and need no room for them.
+        self._features: dict[int, dict[int, Features]] = {}
 
     def add(self, rows: RewardRows) -> None:
         """Remember added rows; a row taken back is found by its agent, time and reward."""
@@ -120,9 +125,21 @@ class Recent:
         self._ts_us[agent, slot] = np.array(rows.ts_us, dtype=np.int64)[added]
         for position, keys in enumerate((rows.group, rows.route, rows.config)):
             self._keys[agent, slot, position] = self._codes([keys[i] for i in added.tolist()])
+        self._note_features(agent, slot, [rows.features[i] for i in added.tolist()])
         brought = np.bincount(agent, minlength=len(self._size))
         self._next = (self._next + brought) % self.limit
         self._size = np.minimum(self._size + brought, self.limit)
+
+    def _note_features(
+        self, agent: np.ndarray, slot: np.ndarray, features: list[Features | None]
+    ) -> None:
+        if not (self._features or any(features)):
+            return
+        for code, place, of in zip(agent.tolist(), slot.tolist(), features, strict=True):
+            if of:
+                self._features.setdefault(code, {})[place] = of
+            elif code in self._features:
+                self._features[code].pop(place, None)
 
     def _codes(self, keys: list[str | None]) -> np.ndarray:
         return self._names.codes([_NONE if key is None else key for key in keys])
@@ -132,6 +149,7 @@ class Recent:
         code = self._agents.get(agent)
         if code is not None and code < len(self._size):
             self._size[code] = 0
+            self._features.pop(code, None)
 
     def newest_agents(self, limit: int) -> list[str]:
         """Return the agents of the fleet's newest ``limit`` samples."""
@@ -167,6 +185,7 @@ class Recent:
                 rows.add(
                     [agent], [group], [route], [config],
                     self._reward[code, slot : slot + 1], 1.0, self._ts_us[code, slot : slot + 1],
+                    [self._features.get(code, {}).get(slot)],
                 )  # fmt: skip
         return rows.samples()[model_type]
 
@@ -199,6 +218,9 @@ class Recent:
             self._reward[code, here] = self._reward[code, following]
             self._ts_us[code, here] = self._ts_us[code, following]
             self._keys[code, here] = self._keys[code, following]
+            self._note_features(
+                np.array([code]), np.array([here]), [self._features.get(code, {}).get(following)]
+            )
         self._size[code] -= 1
         self._next[code] = (self._next[code] - 1) % self.limit
 
@@ -222,6 +244,10 @@ class Recent:
             "reward": self._reward[:n].copy(),
             "ts_us": self._ts_us[:n].copy(),
             "keys": self._keys[:n].copy(),
+            "features": [
+                [code, [[place, dict(of)] for place, of in sorted(found.items())]]
+                for code, found in sorted(self._features.items())
+            ],
         }
 
     @classmethod
@@ -233,18 +259,14 @@ class Recent:
         recent._size, recent._next = state["size"].copy(), state["next"].copy()
         recent._reward = state["reward"].copy()
         recent._ts_us, recent._keys = state["ts_us"].copy(), state["keys"].copy()
+        recent._features = {code: dict(found) for code, found in state["features"]}
         return recent
 
 
-def _with_arm(
-    arm: list[str | None],
-    group: list[Any],
-    reward: np.ndarray,
-    weight: np.ndarray,
-    ts_us: np.ndarray,
-) -> Samples:
+def _with_arm(arm: list[str | None], group: list[Any], of: Samples) -> Samples:
     kept = [i for i, name in enumerate(arm) if name is not None]
+    features = None if of.features is None else [of.features[i] for i in kept]
     return Samples(
         [str(arm[i]) for i in kept], [group[i] for i in kept],
-        reward[kept], weight[kept], ts_us[kept],
+        of.y[kept], of.weight[kept], of.ts_us[kept], features,
     )  # fmt: skip

@@ -53,6 +53,14 @@ class LearnSettings:
     max_arms, max_groups, max_parameter_sets
         Caps; what lies beyond is pooled as ``_other``. Which names stay is decided by
         their hash, so that it does not depend on the order of arrival.
+    max_features
+        Features of tasks that slopes are learnt for; of more, those with the smallest
+        hashes. 0: contexts are not looked at.
+    regime_level
+        Evidence at which an arm starts anew, among 3 bets; see ``regimes``. 0: never.
+    probe, parked, doubt
+        Least probability of a parked regime that would be better, of one that would not,
+        and of the old regime at an alarm.
     window
         ``moving_average``: samples kept per cell.
     discount
@@ -88,6 +96,11 @@ class LearnSettings:
     max_arms: int = 10_000
     max_groups: int = 64
     max_parameter_sets: int = 256
+    max_features: int = 64
+    regime_level: float = 3000.0
+    probe: float = 0.02
+    parked: float = 0.002
+    doubt: float = 0.2
     window: int = 100
     discount: float = 0.99
     step: float = 0.02
@@ -102,7 +115,11 @@ class LearnSettings:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= 1):
                 raise ConfigError(f"learn.{name}", value, "must be a whole number, at least 1")
-        for name in ("discount", "step", "coverage"):
+        if not (isinstance(self.max_features, int) and self.max_features >= 0):
+            raise ConfigError("learn.max_features", self.max_features, "must not be negative")
+        if not (isfinite(self.regime_level) and self.regime_level >= 0.0):
+            raise ConfigError("learn.regime_level", self.regime_level, "must not be negative")
+        for name in ("discount", "step", "coverage", "probe", "parked", "doubt"):
             value = getattr(self, name)
             if not 0.0 < value < 1.0:
                 raise ConfigError(f"learn.{name}", value, "must lie between 0 and 1")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from selfright.events.record import GateRecord
+    from selfright.learn.features import Features
     from selfright.learn.model import Model
     from selfright.learn.samples import Samples
 
@@ -164,7 +165,13 @@ class ModelSlot:
         assert self.challenger is None
         self.challenger = challenger
 
-    def choose(self, names: Sequence[str], group: str | None, rng: np.random.Generator) -> Choice:
+    def choose(
+        self,
+        names: Sequence[str],
+        group: str | None,
+        rng: np.random.Generator,
+        features: Features | None = None,
+    ) -> Choice:
         """Choose one of ``names``; the probabilities are those it was drawn from.
 
         While a challenger serves on trial, an agent it turned away from gets at least 4 %
@@ -173,11 +180,12 @@ class ModelSlot:
         """
         model = self.served
         assert isinstance(model, ChoiceModel)  # the faces choose by models that choose
-        probabilities = model.propensities(names, group)
+        probabilities = model.propensities(names, group, features)
         trial = self.challenger
         if trial is not None and trial.serves:
-            groups = [group] * len(names)
-            believed, before = model.mean_of(names, groups), trial.frozen.mean_of(names, groups)
+            groups, of = [group] * len(names), [features] * len(names)
+            believed = model.mean_of(names, groups, of)
+            before = trial.frozen.mean_of(names, groups, of)
             doubted = (before > believed.max()) & (before - believed > _DOUBT)
             probabilities = with_probes(probabilities, doubted)
         return Choice(draw(probabilities, rng), probabilities)
@@ -245,8 +253,9 @@ class ModelSlot:
             return None
         index = told.tolist()
         arms, groups = [samples.arm[i] for i in index], [samples.group[i] for i in index]
-        believed = trial.frozen.mean_of(arms, groups)
-        believed_now = trial.model.mean_of(arms, groups)
+        of = None if samples.features is None else [samples.features[i] for i in index]
+        believed = trial.frozen.mean_of(arms, groups, of)
+        believed_now = trial.model.mean_of(arms, groups, of)
         for i, champion, challenger in zip(index, believed, believed_now, strict=True):
             record = trial.gate.update(float(samples.y[i]), float(champion), float(challenger))
             if record is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from selfright.clock import monotonic_s
 from selfright.events.absent import without_deleted
 from selfright.events.record import GateRecord, RetrainFinished
+from selfright.learn.choice import ChoiceModel
 from selfright.learn.feed import Feed, RewardPolicy
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
@@ -266,6 +267,8 @@ def _refit(request: RetrainRequested, champion: Model, samples: Samples) -> Mode
     if champion.model_type is ModelType.PARAMETER_OPTIMIZATION:
         # Parameter sets are shared; what is stale is what is believed of them for an agent.
         return champion.restart((), samples, sorted({str(group) for group in samples.group}))
+    if isinstance(champion, ChoiceModel):
+        return champion.restart(sorted(set(samples.arm)), samples, park=True)
     return champion.restart(sorted(set(samples.arm)), samples)
 
 

@@ -28,16 +28,20 @@ def believed(strategy, parts, **settings):
     return model.mean_of(["ada"], ["math"])[0]
 
 
-def test_only_some_forget_by_themselves():
-    """After 2,000 outcomes at .9 and 200 at .3: who noticed, and who waits for a retraining."""
+def test_all_come_to_know_that_an_agent_fell():
+    """After 2,000 outcomes at .9 and 200 at .3: the full posterior because it notices."""
     found = {}
     for strategy in UpdateStrategy:
         rng = np.random.default_rng(0)
         parts = [outcomes(rng, 0.9, 2000), outcomes(rng, 0.3, 200)]
         found[strategy] = believed(strategy, parts)
-    assert found[UpdateStrategy.BAYESIAN] == pytest.approx(0.845, abs=0.02)
+    assert found[UpdateStrategy.BAYESIAN] == pytest.approx(0.3, abs=0.06)
     for strategy in set(UpdateStrategy) - {UpdateStrategy.BAYESIAN}:
         assert found[strategy] < 0.5
+    rng = np.random.default_rng(0)
+    parts = [outcomes(rng, 0.9, 2000), outcomes(rng, 0.3, 200)]
+    unwatched = believed(UpdateStrategy.BAYESIAN, parts, regime_level=0.0)
+    assert unwatched == pytest.approx(0.845, abs=0.02)
     assert len({round(value, 6) for value in found.values()}) == 4
 
 

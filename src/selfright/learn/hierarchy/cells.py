@@ -159,6 +159,13 @@ class SumCells:
         if self.histogram is not None and later.histogram is not None:
             self.histogram.take_in(later.histogram, rows, cols)
 
+    def swap(self, row: int, other: int) -> None:
+        """Exchange what is known of two arms. Not for predictors, which keep histograms."""
+        assert self.histogram is None
+        for name in self.FIELDS:
+            values = getattr(self, name)
+            values[[row, other]] = values[[other, row]]
+
     def counts(self) -> Floats:
         """See ``Cells``."""
         return self.n

@@ -13,6 +13,7 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from selfright.learn.features import Features
 from selfright.learn.hierarchy.belief import Belief, ShrunkBelief, SteppedBelief
 from selfright.learn.hierarchy.cells import Cells, State, SumCells
 from selfright.learn.hierarchy.discount import DiscountCells
@@ -84,9 +85,9 @@ class Evidence:
         """Learn samples in their order. Raises ``ValueError`` for a target out of range."""
         if not len(samples):
             return
-        if len(samples) == 1 and self._learn_one(samples):
+        if len(samples) == 1 and self._learn_single(samples):
             return
-        self._check(samples.y)
+        self.check(samples.y)
         self._changed()
         rows, cols = self._places(samples.arm, samples.group)
         self.cells.add(rows, cols, samples.y, samples.weight)
@@ -96,11 +97,17 @@ class Evidence:
         if self.owing or (samples.weight < 0).any():
             self._compact_after(rows, cols)
 
-    def _learn_one(self, samples: Samples) -> bool:
+    def _learn_single(self, samples: Samples) -> bool:
+        features = None if samples.features is None else samples.features[0]
+        y, weight = float(samples.y[0]), float(samples.weight[0])
+        return self.learn_one(samples.arm[0], samples.group[0], y, weight, features)
+
+    def learn_one(
+        self, arm: str, group: str | None, y: float, weight: float, features: Features | None
+    ) -> bool:
         """Learn one sample without the set-up of arrays; return False if it needs them."""
-        row = self.arms.index.get(samples.arm[0], -1)
-        col = self.groups.index.get(samples.group[0], -1)
-        y, weight, design = float(samples.y[0]), float(samples.weight[0]), self.design
+        row, col = self.arms.index.get(arm, -1), self.groups.index.get(group, -1)
+        design = self.design
         if row < 0 or col < 0 or weight < 0 or self.owing:
             return False
         if design.low is not None and y < design.low:
@@ -109,11 +116,21 @@ class Evidence:
             return False
         self._changed()
         self.cells.add_one(row, col, y, weight)
-        if self.slopes is not None and samples.features is not None:
+        if self.slopes is not None and features:
             self._grow_slopes(self.slopes)
-            at = np.array([row]), np.array([col])
-            self.slopes.add(*at, samples.y, samples.weight, samples.features)
+            self.slopes.add_one(row, col, y, weight, features)
         return True
+
+    def swap(self, arm: str, other: str) -> None:
+        """Exchange what is known of two arms; one that is unknown is taken up."""
+        assert isinstance(self.cells, SumCells)
+        self._changed()
+        row, place = self._places([arm, other], [])[0].tolist()
+        self.cells.swap(row, place)
+        if self.slopes:
+            self._grow_slopes(self.slopes)
+            self.slopes.swap(row, place)
+        self._compact()
 
     def _grow_slopes(self, slopes: Slopes) -> None:
         """Keep room for the arms and groups there are; the last of each stays empty."""
@@ -141,6 +158,12 @@ class Evidence:
                 self._belief = SteppedBelief(self.cells)
         return self._belief
 
+    def shrunk(self) -> ShrunkBelief:
+        """Return the belief of a strategy that keeps sums."""
+        belief = self.belief()
+        assert isinstance(belief, ShrunkBelief)
+        return belief
+
     def interval(self, row: int, col: int) -> tuple[float, float, float]:
         """Return mean and ends of the interval for an arm in a group; -1: never seen."""
         belief = self.belief()
@@ -161,7 +184,7 @@ class Evidence:
 
     def restart(self, arms: Iterable[str], groups: Iterable[str | None], samples: Samples) -> None:
         """Set aside all evidence of these arms and of these groups, then learn."""
-        self._check(samples.y)
+        self.check(samples.y)
         rows = self.arms.find_all([name for name in arms if name in self.arms.index])
         cols = self.groups.find_all([name for name in groups if name in self.groups.index])
         self._changed()
@@ -232,7 +255,8 @@ class Evidence:
         self._belief = self._residuals = None
         self.memo.clear()
 
-    def _check(self, y: Floats) -> None:
+    def check(self, y: Floats) -> None:
+        """Raise ``ValueError`` for targets out of range."""
         low, high = self.design.low, self.design.high
         if not len(y) or low is None or high is None:
             return

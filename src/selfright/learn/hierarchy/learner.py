@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from selfright.learn.hierarchy.cells import State
 from selfright.learn.hierarchy.evidence import Design, Evidence
-from selfright.learn.hierarchy.names import OTHER
+from selfright.learn.features import Features
+from selfright.learn.hierarchy.names import HIDDEN, OTHER
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
@@ -67,7 +68,9 @@ class Learner:
     def arm_names(self) -> list[str]:
         """Return the arms something is known of, sorted."""
         return sorted(
-            name for name in self.evidence.arms.names if name is not None and name != OTHER
+            name
+            for name in self.evidence.arms.names
+            if name is not None and name != OTHER and not name.startswith(HIDDEN)
         )
 
     def update(self, samples: Samples) -> None:
@@ -77,9 +80,14 @@ class Learner:
         """
         self.evidence.update(samples)
 
-    def mean_of(self, arms: Sequence[str], groups: Sequence[str | None]) -> Floats:
-        """Return the expected target of each arm in its group, float64[n]."""
-        return self._bounded(self._of_pairs(arms, groups)[0])
+    def mean_of(
+        self,
+        arms: Sequence[str],
+        groups: Sequence[str | None],
+        features: Sequence[Features | None] | None = None,
+    ) -> Floats:
+        """Return the expected target of each arm for a task in its group, float64[n]."""
+        return self._bounded(self._of_pairs(arms, groups, features)[0])
 
     def restart(
         self, arms: Iterable[str], samples: Samples, groups: Iterable[str | None] = ()
@@ -167,10 +175,14 @@ class Learner:
         return np.minimum(np.maximum(mean, design.low), design.high)
 
     def _of_pairs(
-        self, arms: Sequence[str], groups: Sequence[str | None]
+        self,
+        arms: Sequence[str],
+        groups: Sequence[str | None],
+        features: Sequence[Features | None] | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         evidence = self.evidence
         rows, cols = evidence.arms.find_all(arms), evidence.groups.find_all(groups)
         if len(rows) != len(cols):
             raise ValueError(f"{len(rows)} arms but {len(cols)} groups")
-        return evidence.belief().of_pairs(rows, cols)
+        of = None if features is None else [*features]
+        return evidence.belief().of_pairs(rows, cols, of)

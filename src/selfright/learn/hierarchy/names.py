@@ -19,6 +19,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 OTHER: Final = "_other"
 UNSEEN: Final = -1
+# Names that begin so are ours; no name that comes through the door does.
+HIDDEN: Final = "\0"
 # Sort first and last whatever the hashes: no group at all is never pooled, the pool is last.
 _NONE_RANK: Final = -1
 _OTHER_RANK: Final = (1 << 63) - 1

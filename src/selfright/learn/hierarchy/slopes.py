@@ -32,6 +32,9 @@ _FEWEST: Final = 3.0
 # Standard deviations of chance that a feature must be beyond.
 _EARNED: Final = 3.0
 _SMALLEST: Final = 1e-9
+# What a standard deviation of a feature in use is at least thought to change in an arm that is
+# hardly known: where arms are chosen by what they do best, the slopes that were seen are small.
+_LEAST_SLOPE: Final = 0.1
 # Samples that pull the mean features of a group towards the fleet's.
 _PULL: Final = 5.0
 _FIELDS: Final = ("n", "s", "q", "x", "xx", "xy")
@@ -52,9 +55,8 @@ class Slopes:
         self.n, self.s, self.q = (np.zeros((1, 1)) for _ in range(3))
         self.x = np.zeros((1, 1, 0))
         self.xx, self.xy = np.zeros((1, 0, 0)), np.zeros((1, 0))
-        # What was derived of an arm; void with its next sample.
-        self.derived: dict[int, Within] = {}
-        self.solved: dict[int, tuple[bytes, Floats, Floats]] = {}
+        # What follows from the sums; void, arm by arm, with the next sample.
+        self.within: Within | None = None
 
     def __bool__(self) -> bool:
         return len(self.names) > 0
@@ -71,9 +73,10 @@ class Slopes:
             rows.tolist(), cols.tolist(), y.tolist(), weight.tolist(), features, strict=True
         ):
             if of:
-                self._add_one(row, col, target, times, of)
+                self.add_one(row, col, target, times, of)
 
-    def _add_one(self, row: int, col: int, y: float, weight: float, of: Features) -> None:
+    def add_one(self, row: int, col: int, y: float, weight: float, of: Features) -> None:
+        """Learn one sample."""
         self._admit(of)
         found = self.names.vector(of)
         if found is None:
@@ -112,6 +115,7 @@ class Slopes:
             new = np.zeros(shape)
             new[tuple(slice(0, size) for size in old.shape)] = old
             setattr(self, name, new)
+        self._void_all()
 
     def clear(self, rows: Ints, cols: Ints) -> None:
         """Forget arms wholly; of groups all arms that were seen in them."""
@@ -208,58 +212,74 @@ class Slopes:
         self._void(other)
 
     def _void(self, row: int) -> None:
-        self.derived.pop(row, None)
-        self.solved.pop(row, None)
+        if self.within is not None:
+            self.within.stale[row] = self.within.unsolved[row] = True
 
     def _void_all(self) -> None:
-        self.derived.clear()
-        self.solved.clear()
+        self.within = None
 
     # ---- what they tell --------------------------------------------------------------
 
-    def within(self, row: int, noise: float, noise_weight: float) -> Within:
-        """Return what varies within the groups of an arm."""
-        found = self.derived.get(row)
-        if found is None:
-            found = self.derived[row] = _within(
-                self.n[row], self.s[row], self.q[row], self.x[row], self.xx[row], self.xy[row],
-                noise, noise_weight,
-            )  # fmt: skip
-        return found
+    def moments(self, noise: float, noise_weight: float) -> Within:
+        """Return what varies within the groups of the arms."""
+        within = self.within
+        if within is None:
+            within = self.within = Within.of(len(self.n), len(self.names))
+        for row in np.flatnonzero(within.stale).tolist():
+            self._centre(row, within, noise, noise_weight)
+        within.stale[:] = False
+        return within
+
+    def _centre(self, row: int, within: Within, noise: float, weight: float) -> None:
+        some = np.flatnonzero(self.n[row] > 0.0)
+        n, s, x = self.n[row, some], self.s[row, some], self.x[row, some]
+        mean = x / n[:, None]
+        within.xx[row] = self.xx[row] - mean.T @ x
+        within.xy[row] = self.xy[row] - mean.T @ s
+        freedom = max(float(n.sum()) - len(some), 0.0)
+        rest = max(float(self.q[row, some].sum()) - float((s * s / n).sum()), 0.0)
+        within.noise[row] = max((rest + noise * weight) / (freedom + weight), _SMALLEST)
+        within.known[row] = freedom >= _FEWEST
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Within:
-    """An arm's moments around the means of its groups.
+    """Moments of all arms around the means of their groups, and the slopes that follow.
 
     Attributes
     ----------
     xx, xy
-        Of the features with each other and with the target, float64[d, d] and [d].
+        Of the features with each other and with the target, float64[arms, d, d], [arms, d].
     noise
-        Variance of the target, shrunk.
+        Variance of the target, shrunk, float64[arms].
     known
-        Whether there are enough samples to tell anything.
+        Whether there are enough samples to tell anything, bool[arms].
+    stale
+        Arms whose moments are to be worked out anew; ``unsolved``: whose slopes are.
+    key, slope, spread, explained
+        What was solved: for which features and precisions, mean and covariance of the slopes,
+        and what they explain of the squares.
     """
 
     xx: Floats
     xy: Floats
-    noise: float
-    known: bool
+    noise: Floats
+    known: npt.NDArray[np.bool_]
+    stale: npt.NDArray[np.bool_]
+    unsolved: npt.NDArray[np.bool_]
+    key: bytes
+    slope: Floats
+    spread: Floats
+    explained: Floats
 
-
-def _within(
-    n: Floats, s: Floats, q: Floats, x: Floats, xx: Floats, xy: Floats, noise: float, weight: float
-) -> Within:
-    some = np.flatnonzero(n > 0.0)
-    n, s, x = n[some], s[some], x[some]
-    mean = x / n[:, None]
-    centred = xx - mean.T @ x
-    with_target = xy - mean.T @ s
-    freedom = max(float(n.sum()) - len(some), 0.0)
-    rest = max(float(q[some].sum()) - float((s * s / n).sum()), 0.0)
-    variance = (rest + noise * weight) / (freedom + weight)
-    return Within(centred, with_target, max(variance, _SMALLEST), freedom >= _FEWEST)
+    @classmethod
+    def of(cls, arms: int, d: int) -> Self:
+        """Return moments that are all to be worked out."""
+        return cls(
+            np.zeros((arms, d, d)), np.zeros((arms, d)), np.ones(arms), np.zeros(arms, np.bool_),
+            np.ones(arms, np.bool_), np.ones(arms, np.bool_), b"",
+            np.zeros((arms, 0)), np.zeros((arms, 0, 0)), np.zeros(arms),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,26 +306,27 @@ class Common:
 
 def common(slopes: Slopes, rows: Ints, noise: float, noise_weight: float) -> Common:
     """Return which features are used, and how the slopes of these arms scatter."""
-    found = [slopes.within(row, noise, noise_weight) for row in rows.tolist()]
-    found = [one for one in found if one.known]
-    if not found:
-        nothing = np.zeros(0)
-        return Common(np.zeros(0, dtype=np.int64), nothing, nothing, b"")
-    v = np.array([one.noise for one in found])[:, None]
-    square = np.array([one.xx.diagonal() for one in found])
-    pull = np.array([one.xy for one in found])
+    within = slopes.moments(noise, noise_weight)
+    rows = rows[within.known[rows]]
+    v = within.noise[rows, None]
+    square = within.xx[rows].diagonal(axis1=1, axis2=2)
     varies = square > _SMALLEST
     square = np.where(varies, square, 1.0)
-    tells = np.where(varies, pull * pull / (v * square), 0.0).sum(axis=0)
+    pull = within.xy[rows] ** 2
+    tells = np.where(varies, pull / (v * square), 0.0).sum(axis=0)
     arms = varies.sum(axis=0)
-    excess = np.where(varies, pull * pull / (v * v) - square / v, 0.0).sum(axis=0)
-    weight = np.where(varies, square * square / (v * v), 0.0).sum(axis=0)
     used = np.flatnonzero((arms > 0) & (tells > arms + _EARNED * np.sqrt(2.0 * arms)))
-    scatter = excess[used] / weight[used]
+    if not len(used):
+        return Common(used, np.zeros(0), np.zeros(0), b"")
+    v2 = v * v
+    excess = np.where(varies, pull / v2 - square / v, 0.0).sum(axis=0)[used]
+    weight = np.where(varies, square * square / v2, 0.0).sum(axis=0)[used]
+    n, total = float(slopes.n.sum()), slopes.x.sum(axis=(0, 1))[used]
+    centre = total / n
+    spread = slopes.xx.sum(axis=0)[used, used] / n - centre * centre
+    scatter = np.maximum(excess / weight, _LEAST_SLOPE**2 / np.maximum(spread, _SMALLEST))
     # In steps of half an octave: seldom another number, so that little is worked out anew.
     precision = 2.0 ** (np.rint(-2.0 * np.log2(scatter)) / 2.0)
-    n = float(slopes.n.sum())
-    centre = slopes.x.sum(axis=(0, 1))[used] / n if n > 0.0 else np.zeros(len(used))
     return Common(used, centre, precision, used.tobytes() + precision.tobytes())
 
 
@@ -314,7 +335,7 @@ class SlopeBelief:
 
     def __init__(self, slopes: Slopes, shared: Common, noise: float, noise_weight: float) -> None:
         self._slopes, self._shared = slopes, shared
-        self._noise = noise, noise_weight
+        self._within = _solved(slopes.moments(noise, noise_weight), shared)
 
     def at(self, rows: Ints, cols: Ints, features: Floats) -> tuple[Floats, Floats]:
         """Return what features add to the mean and the variance of cells, float64[k] each.
@@ -324,41 +345,48 @@ class SlopeBelief:
         features
             By column of ``Slopes``, float64[k, d], or [1, d] for one task.
         """
-        shared, slopes = self._shared, self._slopes
+        shared, slopes, within = self._shared, self._slopes, self._within
         task = features[:, shared.used]
-        of = [self._of(row) for row in rows.tolist()]
-        slope, spread = np.array([one[0] for one in of]), np.array([one[1] for one in of])
         seen = slopes.x[rows, cols][:, shared.used] + _PULL * shared.centre
         around = task - seen / (slopes.n[rows, cols] + _PULL)[:, None]
-        added = np.einsum("ku,ku->k", np.broadcast_to(task - shared.centre, slope.shape), slope)
-        return added, np.einsum("ku,kuv,kv->k", around, spread, around)
+        added = ((task - shared.centre) * within.slope[rows]).sum(axis=1)
+        turned = np.matmul(within.spread[rows], around[:, :, None])[:, :, 0]
+        return added, (turned * around).sum(axis=1)
 
     def taken(self, rows: Ints, cols: Ints) -> Floats:
         """Return what features explain of the sums of cells, float64[k]."""
         shared, slopes = self._shared, self._slopes
-        slope = np.array([self._of(row)[0] for row in rows.tolist()])
         off = slopes.x[rows, cols][:, shared.used] - slopes.n[rows, cols, None] * shared.centre
-        return np.einsum("ku,ku->k", off, slope)
+        found: Floats = (off * self._within.slope[rows]).sum(axis=1)
+        return found
 
     def explained(self, rows: Ints) -> Floats:
         """Return what features explain of the squares within the groups of arms, float64[k]."""
-        used, found = self._shared.used, np.zeros(len(rows))
-        for i, row in enumerate(rows.tolist()):
-            within, slope = self._slopes.within(row, *self._noise), self._of(row)[0]
-            inside = within.xx[np.ix_(used, used)] @ slope
-            found[i] = slope @ (2.0 * within.xy[used] - inside)
-        return found
+        return self._within.explained[rows]
 
-    def _of(self, row: int) -> tuple[Floats, Floats]:
-        """Return mean and covariance of an arm's slopes, float64[u] and [u, u]; -1: any arm."""
-        solved, shared = self._slopes.solved, self._shared
-        known = solved.get(row)
-        if known is not None and known[0] == shared.key:
-            return known[1], known[2]
-        within = self._slopes.within(row, *self._noise)
-        used = shared.used
-        inside = within.xx[np.ix_(used, used)] / within.noise
-        covariance = np.linalg.inv(inside + np.diag(shared.precision))
-        slope = covariance @ (within.xy[used] / within.noise)
-        solved[row] = shared.key, slope, covariance
-        return slope, covariance
+    def named(self, row: int) -> dict[str, tuple[float, float]]:
+        """Return the slope of an arm and the value at which it adds nothing, by feature."""
+        names = [self._slopes.names.names[i] for i in self._shared.used.tolist()]
+        slope, centre = self._within.slope[row].tolist(), self._shared.centre.tolist()
+        return dict(zip(names, zip(slope, centre, strict=True), strict=True))
+
+
+def _solved(within: Within, shared: Common) -> Within:
+    """Work out the slopes of arms that have learnt, or of all if what they share has changed."""
+    used, arms = shared.used, len(within.noise)
+    if within.key != shared.key:
+        within.key, within.unsolved[:] = shared.key, True
+        within.slope = np.zeros((arms, len(used)))
+        within.spread = np.zeros((arms, len(used), len(used)))
+    rows = np.flatnonzero(within.unsolved)
+    if len(rows):
+        xx = within.xx[rows[:, None, None], used[:, None], used]
+        xy, noise = within.xy[rows[:, None], used], within.noise[rows]
+        # One after the other: the last bits of a batch might depend on its size.
+        for at, row in enumerate(rows.tolist()):
+            spread = np.linalg.inv(xx[at] / noise[at] + np.diag(shared.precision))
+            slope = spread @ (xy[at] / noise[at])
+            within.spread[row], within.slope[row] = spread, slope
+            within.explained[row] = slope @ (2.0 * xy[at] - xx[at] @ slope)
+        within.unsolved[:] = False
+    return within
