@@ -18,6 +18,7 @@ import numpy.typing as npt
 from selfright.errors import ConfigError
 from selfright.learn.choice import AgentSelection, ChoiceModel
 from selfright.learn.samples import Samples
+from selfright.learn.settings import LearnSettings
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -149,13 +150,17 @@ class Report:
     oracle: Reference
 
 
+def _alone() -> ChoiceModel:
+    return AgentSelection(settings=LearnSettings.alone())
+
+
 def backtest(
     matrix: Matrix,
     *,
     seeds: Sequence[int],
     decisions: int | None = None,
     utility: Utility | None = None,
-    new_model: Callable[[], ChoiceModel] = AgentSelection,
+    new_model: Callable[[], ChoiceModel] = _alone,
     progress: Callable[[float], None] | None = None,
 ) -> Report:
     """Return how a model fares on ``matrix`` from bandit feedback.

@@ -82,9 +82,7 @@ def _restart(evidence: Evidence, regimes: Regimes, arm: Arm, name: str) -> None:
         [name] * len(since), [s.group for s in since], [s.y for s in since],
         features=[s.features for s in since],
     )  # fmt: skip
-    back = Samples(
-        again.arm, again.group, again.y, -again.weight, again.ts_us, again.features
-    )
+    back = Samples(again.arm, again.group, again.y, -again.weight, again.ts_us, again.features)
     before = arm.n - len(since)
     if before > 0:
         evidence.update(back)

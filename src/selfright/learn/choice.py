@@ -224,12 +224,14 @@ class ChoiceModel(Learner):
         share[0] = 1.0 - share[1]
         return means, variances, share
 
-    def predict(self, group: str | None = None, top_k: int = 3) -> list[tuple[str, float]]:
-        """Return the best known arms for ``group`` with their expected rewards, best first."""
+    def predict(
+        self, group: str | None = None, top_k: int = 3, features: Features | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the best known arms for a task with their expected rewards, best first."""
         names = self.arm_names()
         if not names:
             return []
-        mean = self._bounded(self.posterior(names, group)[0])
+        mean = self._bounded(self.posterior(names, group, features)[0])
         best = np.argsort(-mean, kind="stable")[:top_k].tolist()
         return [(names[i], float(mean[i])) for i in best]
 

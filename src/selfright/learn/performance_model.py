@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from selfright.learn.features import features_of
 from selfright.learn.feed import STATUS_SCORE
 from selfright.learn.model import new_model
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
+from selfright.learn.settings import LearnSettings
 from selfright.learn.strategy import UpdateStrategy
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ class AgentPerformanceModel:
     """
 
     def __init__(self, update_strategy: UpdateStrategy = UpdateStrategy.BAYESIAN) -> None:
-        self._model: Model = new_model(ModelType.AGENT_SELECTION, UpdateStrategy(update_strategy))
+        self._model: Model = new_model(
+            ModelType.AGENT_SELECTION, UpdateStrategy(update_strategy), LearnSettings.alone()
+        )
         self._decided: dict[str, int] = {}
         self._succeeded: dict[str, int] = {}
         self._timed: dict[str, int] = {}
@@ -74,6 +78,7 @@ class AgentPerformanceModel:
         self._succeeded[name] = self._succeeded.get(name, 0) + (str(event.status) == "success")
         score = getattr(event, "accuracy_score", None)
         group = getattr(event, "task_type", None) or getattr(event, "action_type", None)
+        features = features_of(getattr(event, "context_snapshot", None))
         self._model.update(
             Samples(
                 arm=[name],
@@ -81,6 +86,7 @@ class AgentPerformanceModel:
                 y=np.array([worth if score is None else float(score)]),
                 weight=np.ones(1),
                 ts_us=np.zeros(1, dtype=np.int64),
+                features=None if features is None else [features],
             )
         )
 
@@ -89,10 +95,10 @@ class AgentPerformanceModel:
     ) -> list[tuple[str, float]]:
         """Return the best agents with their expected reward, best first.
 
-        ``context`` is accepted for the sake of the contract; this model looks at the
-        task type only.
+        ``context`` counts as far as what it says has proved to matter; it is what the events
+        call ``context_snapshot``.
         """
-        found: list[tuple[str, float]] = self._model.predict(task_type, top_k)
+        found: list[tuple[str, float]] = self._model.predict(task_type, top_k, features_of(context))
         return found
 
     def get_success_rate(self, agent_name: str) -> float | None:

@@ -224,8 +224,10 @@ class Arm:
         arm = cls()
         try:
             arm.n, arm.look, expected, parked, arm.parked_n, arm.odds = state[:6]
-            arm.evidence, arm.running, arm.marks = (list(map(kind, part)) for kind, part in zip(
-                (float, float, int), state[6:9], strict=True))
+            arm.evidence, arm.running, arm.marks = (
+                list(map(kind, part))
+                for kind, part in zip((float, float, int), state[6:9], strict=True)
+            )
             arm.expected, arm.parked = _expectation(expected), _expectation(parked)
             arm.kept = [Sample(group, float(y), features) for group, y, features in state[9]]
         except (TypeError, ValueError, IndexError) as error:
@@ -289,13 +291,12 @@ class Regimes:
 
     def to_state(self) -> list[Any]:
         """Return the exact state as plain values."""
-        return [
-            self.seen, self.look, [[name, arm.to_state()] for name, arm in sorted(self._arms.items())]
-        ]  # fmt: skip
+        arms = [[name, arm.to_state()] for name, arm in sorted(self._arms.items())]
+        return [self.seen, self.look, arms]
 
     def load(self, state: object) -> None:
         """Take over what ``to_state`` returned; raise ``ValueError`` where it cannot be."""
-        if not isinstance(state, list) or len(state) != 3:  # noqa: PLR2004 - seen, look, arms
+        if not isinstance(state, list) or len(state) != 3:
             raise ValueError("regimes must be a list of three")
         self.seen, self.look = int(state[0]), int(state[1])
         self._arms = {str(name): Arm.from_state(arm) for name, arm in state[2]}
@@ -310,8 +311,6 @@ def share(odds: float) -> float:
 def worth_parking(before: int, parked: int) -> bool:
     """Say whether a regime of so many samples takes the place of one that is parked."""
     return before >= parked or before >= _SETTLED
-
-
 
 
 def _plain(of: Expectation | None) -> list[Any] | None:

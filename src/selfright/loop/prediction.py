@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from selfright.errors import ConfigError
+from selfright.learn.features import features_of
 from selfright.learn.model_type import ModelType
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ def predict(model: Model, absent: Collection[str], /, **about: Any) -> Any:
     """
     task_type, agent_name = about.pop("task_type", None), about.pop("agent_name", None)
     top_k = about.pop("top_k", 3)
-    about.pop("context", None)
+    features = features_of(about.pop("context", None))
     if about:
         raise ConfigError(
             "predict", next(iter(about)), "takes task_type, agent_name, context and top_k"
         )
     kind = model.model_type
     if kind is ModelType.AGENT_SELECTION:
-        found = model.predict(task_type, top_k + len(absent))
+        found = model.predict(task_type, top_k + len(absent), features)
         return [pair for pair in found if pair[0] not in absent][:top_k]
     if kind is ModelType.ROUTING:
-        best = model.predict(task_type, 1)
+        best = model.predict(task_type, 1, features)
         return {"route": best[0][0], "score": best[0][1]} if best else None
     if kind is ModelType.PARAMETER_OPTIMIZATION:
         best = model.predict(agent_name, 1)

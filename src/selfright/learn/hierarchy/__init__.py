@@ -7,6 +7,7 @@
 ``gradient``   parameters in place of evidence, trained serially
 ``histogram``  where in their range the targets of a cell fell
 ``evidence``   names and cells together: samples in, belief out
+``slopes``     how targets depend on features; ``feature_names`` their columns
 ``shrinkage``  from evidence to a posterior mean and variance per arm and group
 ``residuals``  from histograms to intervals
 ``normal``     the normal distribution's function and quantiles

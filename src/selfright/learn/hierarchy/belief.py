@@ -179,8 +179,9 @@ class ShrunkBelief:
         if self.slopes is None or not len(rows):
             return n, s, q
         # As if every task had been a usual one: what the features explain is taken out.
-        usual = s - self.slopes.taken(np.repeat(rows, len(self._groups)), np.tile(
-            self._groups, len(rows))).reshape(s.shape)
+        usual = s - self.slopes.taken(
+            np.repeat(rows, len(self._groups)), np.tile(self._groups, len(rows))
+        ).reshape(s.shape)
         many = np.maximum(n, 1.0)
         between = np.add.reduce((usual * usual - s * s) / many, axis=1)
         least = np.add.reduce(usual * usual / many, axis=1)

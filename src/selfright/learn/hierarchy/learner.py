@@ -9,9 +9,9 @@ from typing import ClassVar, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from selfright.learn.features import Features
 from selfright.learn.hierarchy.cells import State
 from selfright.learn.hierarchy.evidence import Design, Evidence
-from selfright.learn.features import Features
 from selfright.learn.hierarchy.names import HIDDEN, OTHER
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples

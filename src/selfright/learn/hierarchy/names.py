@@ -144,6 +144,7 @@ def _by_rank(ranked: tuple[int, str | None]) -> tuple[int, str]:
 
 
 def rank_of(name: str | None) -> int:
+    """Return where a name stands among others, by its hash alone."""
     if name is None:
         return _NONE_RANK
     if name == OTHER:

@@ -111,7 +111,9 @@ class Slopes:
         """Make room for ``arms`` rows and ``groups`` columns, the empty last ones included."""
         for name in _FIELDS:
             old = getattr(self, name)
-            shape = (arms, *old.shape[1:]) if name in {"xx", "xy"} else (arms, groups, *old.shape[2:])
+            shape = (
+                (arms, *old.shape[1:]) if name in {"xx", "xy"} else (arms, groups, *old.shape[2:])
+            )
             new = np.zeros(shape)
             new[tuple(slice(0, size) for size in old.shape)] = old
             setattr(self, name, new)

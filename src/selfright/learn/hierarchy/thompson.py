@@ -23,9 +23,7 @@ _REACH: Final = 3.5
 _TINY: Final = 1e-12
 
 
-def win_probabilities(
-    mean: Floats, sd: Floats, points: int, share: Floats | None = None
-) -> Floats:
+def win_probabilities(mean: Floats, sd: Floats, points: int, share: Floats | None = None) -> Floats:
     """Return the probability of each arm that its draw is the largest, float64[k].
 
     Parameters

@@ -1,0 +1,137 @@
+"""Features that help are used, and those that do not are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from selfright.learn.choice import AgentSelection
+from selfright.learn.features import features_of
+from selfright.learn.samples import Samples
+from selfright.learn.settings import LearnSettings
+
+NAMES = ["ada", "bo", "cy"]
+
+
+def learnt(rng, n, slope, *, useless=3, settings=None, groups=("math", "code")):
+    """Return a model of agents whose success depends on ``size``: ada's falls, bo's rises."""
+    arm = rng.integers(3, size=n)
+    size = rng.normal(size=n)
+    group = rng.integers(len(groups), size=n)
+    rate = 0.6 + 0.1 * group + slope * size * np.array([-1.0, 1.0, 0.0])[arm]
+    contexts = [
+        features_of({"size": s, **{f"noise{j}": v for j, v in enumerate(rng.normal(size=useless))}})
+        for s in size.tolist()
+    ]
+    model = AgentSelection(settings=settings)
+    model.update(
+        Samples.of(
+            [NAMES[a] for a in arm], [groups[g] for g in group],
+            (rng.random(n) < rate).astype(float), features=contexts,
+        )
+    )  # fmt: skip
+    return model
+
+
+def used(model):
+    """Return the features that earned their place."""
+    slopes = model.evidence.shrunk().slopes
+    return set() if slopes is None else set(slopes.named(0))
+
+
+def test_a_feature_that_matters_is_used_and_noise_is_not():
+    """Over 20 fleets: the one that matters nearly always, one of 60 useless ones at most."""
+    found = [used(learnt(np.random.default_rng(seed), 1500, 0.12)) for seed in range(20)]
+    assert sum("size" in names for names in found) >= 19
+    assert sum(len(names - {"size"}) for names in found) <= 1
+
+
+def test_the_best_agent_depends_on_the_task():
+    """Large tasks to bo, small ones to ada; without a context neither is better by much."""
+    model = learnt(np.random.default_rng(1), 3000, 0.15)
+    large, small = features_of({"size": 1.5}), features_of({"size": -1.5})
+    assert model.predict("math", 1, large)[0][0] == "bo"
+    assert model.predict("math", 1, small)[0][0] == "ada"
+    chosen = model.propensities(NAMES, "math", large)
+    assert chosen[NAMES.index("bo")] > 0.95
+    assert chosen.sum() == pytest.approx(1.0)
+    means = model.mean_of(["ada", "bo"], ["math", "math"], [large, large])
+    assert means == pytest.approx([0.6 - 0.22, 0.6 + 0.22], abs=0.08)
+
+
+def test_a_model_that_looks_at_no_features_is_one_that_never_had_any():
+    """``max_features`` 0 gives the same belief as samples without contexts."""
+    seen = learnt(np.random.default_rng(2), 500, 0.15, settings=LearnSettings(max_features=0))
+    bare = learnt(np.random.default_rng(2), 500, 0.15)
+    bare.evidence.slopes = None
+    of = features_of({"size": 1.0})
+    assert (
+        seen.posterior(NAMES, "math", of)[0].tolist() == seen.posterior(NAMES, "math")[0].tolist()
+    )
+
+
+def test_belief_is_the_same_in_any_order_batches_and_merged():
+    """To the last bit, features and all; and it survives saving."""
+    rng = np.random.default_rng(3)
+    contexts = [features_of({"size": s, "tool": "x"}) for s in rng.normal(size=400).tolist()]
+    rows = Samples.of(
+        [NAMES[i] for i in rng.integers(3, size=400)], ["math", "code"] * 200,
+        (rng.random(400) < 0.6).astype(float), features=contexts,
+    )  # fmt: skip
+    whole = AgentSelection.fit(rows)
+    order = np.random.default_rng(4).permutation(400)
+    shuffled = AgentSelection.fit(rows.take(order))
+    halves = AgentSelection.fit(rows.take(slice(0, 150))).merge(
+        AgentSelection.fit(rows.take(slice(150, 400)))
+    )
+    loaded = AgentSelection.from_state(whole.to_state())
+    task = features_of({"size": 0.7})
+    for other in (shuffled, halves, loaded):
+        for mine, theirs in zip(
+            whole.posterior(NAMES, "math", task), other.posterior(NAMES, "math", task), strict=True
+        ):
+            assert mine.tolist() == theirs.tolist()
+        state, its = whole.to_state(), other.to_state()
+        assert its["features"] == state["features"]
+        assert its["feature_xx"].tobytes() == state["feature_xx"].tobytes()
+
+
+def test_samples_taken_back_leave_no_trace():
+    """Of their features neither."""
+    rng = np.random.default_rng(5)
+    model = learnt(rng, 300, 0.1)
+    before = model.to_state()
+    passing = Samples.of(["ada"], ["math"], [1.0], features=[features_of({"size": 0.3})])
+    model.update(passing)
+    model.update(Samples.of(["ada"], ["math"], [1.0], -1.0, features=passing.features))
+    assert model.to_state()["feature_xx"].tobytes() == before["feature_xx"].tobytes()
+    assert model.to_state()["feature_x"].tobytes() == before["feature_x"].tobytes()
+
+
+def test_beyond_the_limit_the_same_features_stay_whatever_came_first():
+    """Which ones is decided by their names."""
+    names = [f"f{i}" for i in range(12)]
+    kept = []
+    for order in (names, names[::-1]):
+        model = AgentSelection(settings=LearnSettings(max_features=5))
+        for name in order:
+            model.update(Samples.of(["ada"], ["math"], [1.0], features=[features_of({name: 1.0})]))
+        kept.append(set(model.evidence.slopes.names.names))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("features", ["a", "a"], "twice"),
+        ("features", "a", "list of names"),
+        ("feature_xx", np.zeros(3), "values"),
+    ],
+)
+def test_a_damaged_state_is_refused(key, value, told):
+    """With a word on what is wrong."""
+    state = learnt(np.random.default_rng(6), 50, 0.1).to_state()
+    state[key] = value
+    with pytest.raises(ValueError, match=told):
+        AgentSelection.from_state(state)
