@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,9 +18,10 @@ import numpy as np
 from selfright.assemble import Learning, open_circle
 from selfright.clock import SystemClock
 from selfright.config import Settings, with_values
-from selfright.errors import ConfigError, UnknownNameError
+from selfright.errors import ConfigError, InvalidEventError, UnknownNameError, did_you_mean
 from selfright.events.record import Decision as DecisionRecord
 from selfright.events.record import OperatorAct
+from selfright.events.timestamp import parse, parse_text
 from selfright.learn.feed import config_key
 from selfright.learn.model_type import ModelType as ModelType
 from selfright.learn.performance_model import AgentPerformanceModel as AgentPerformanceModel
@@ -30,6 +32,8 @@ from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
 from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
 from selfright.loop.outcome_event import record_event
 from selfright.loop.retraining import RetrainResult
+from selfright.retrain.comparison import Comparison, compare
+from selfright.retrain.history import Promotion, Serving, promotions, serving_at
 from selfright.retrain.manifest import ModelVersion as ModelVersion
 from selfright.retrain.registry import FileRegistry
 
@@ -352,9 +356,54 @@ class RealTimeModelUpdater:
         assert result is not None  # without a time limit there is always a result
         return result
 
-    def versions(self, model_type: ModelType) -> list[ModelVersion]:
-        """Return the versions of a model, oldest first."""
-        return self.registry.versions(ModelType(model_type).value)
+    def models(self) -> list[dict[str, Any]]:
+        """Return one row per model: what serves, what is on trial, what it has learnt."""
+        metrics = self.get_metrics()
+        return [
+            {
+                "model_type": name,
+                "version": metrics.versions[name],
+                "on_trial": name in metrics.on_trial,
+                "updates": updates,
+            }
+            for name, updates in metrics.updates.items()
+        ]
+
+    def versions(self, model_type: ModelType | str) -> list[ModelVersion]:
+        """Return the versions of a model, oldest first; damaged ones with what is wrong."""
+        return self.registry.versions(self._name(model_type))
+
+    def promotions(self, model_type: ModelType | str) -> list[Promotion]:
+        """Return the promotion log of a model, oldest first: what served when, and why."""
+        return promotions(self.registry, self._name(model_type))
+
+    def serving_at(
+        self, at: datetime | str | float, model_type: ModelType | str | None = None
+    ) -> list[Serving]:
+        """Return what served at a moment: every model, or one.
+
+        ``at``: a datetime (a naive one is UTC), RFC 3339 text or seconds since the epoch.
+        Raises ``ConfigError`` for what is no time, or one that is still to come.
+        """
+        try:
+            ts_us = parse_text(at, "at") if isinstance(at, str) else parse(at, "at")
+        except InvalidEventError as error:
+            raise ConfigError("at", at, error.reason) from None
+        if ts_us > self.circle.clock.now_us():
+            raise ConfigError("at", at, "is still to come; name a moment that is over")
+        names = self._names() if model_type is None else [self._name(model_type)]
+        return [serving_at(self.registry, name, ts_us) for name in names]
+
+    def compare(self, model_type: ModelType | str, before: int, after: int) -> Comparison:
+        """Return what two versions of a model believe differently, the largest change first.
+
+        Raises ``UnknownNameError`` for a version there is none of, and ``CorruptLogError``
+        for a damaged one; its message says what is wrong with it.
+        """
+        name = self._name(model_type)
+        found = self._version(name, before), self._version(name, after)
+        stored = self.registry.load(name, before), self.registry.load(name, after)
+        return compare(*stored, found)
 
     def promote(self, model_type: ModelType, version: int, force: bool = False) -> ModelVersion:
         """Let a version serve by hand. Raises ``UnknownNameError``, ``ConfigError``.
@@ -362,17 +411,21 @@ class RealTimeModelUpdater:
         One that never served has not passed the gate: that takes ``force=True``, which
         is recorded.
         """
-        model_type = ModelType(model_type)
-        found = self._version(model_type, version)
+        model_type = ModelType(self._name(model_type))
+        found = _served_again(self._version(model_type, version))
         if found.state not in {"champion", "archived"} and not force:
             raise ConfigError(
                 "version", version, "has not passed the gate; pass force=True to serve it anyway"
             )
         return self._serve("promote", model_type, version)
 
-    def rollback(self, model_type: ModelType, version: int | None = None) -> ModelVersion:
-        """Let the parent of the version that serves serve again, or ``version``."""
-        model_type = ModelType(model_type)
+    def rollback(self, model_type: ModelType | str, version: int | None = None) -> ModelVersion:
+        """Let the parent of the version that serves serve again, or ``version``.
+
+        Raises ``UnknownNameError`` for a version there is none of, ``ConfigError`` for a
+        damaged one.
+        """
+        model_type = ModelType(self._name(model_type))
         if version is None:
             with self.circle.reading() as fold:
                 current = fold.rooms.slots[model_type].served_version
@@ -385,7 +438,7 @@ class RealTimeModelUpdater:
                 raise UnknownNameError(
                     "parent version", current, "it is the first; name the version to serve"
                 )
-        self._version(model_type, version)
+        _served_again(self._version(model_type, version))
         return self._serve("rollback", model_type, version)
 
     def save(self) -> dict[str, int]:
@@ -486,13 +539,26 @@ class RealTimeModelUpdater:
             raise UnknownNameError("decision", decision_id, "it was never made, or is forgotten")
         return found
 
-    def _version(self, model_type: ModelType, version: int) -> ModelVersion:
-        known = self.versions(model_type)
+    def _names(self) -> list[str]:
+        """Return the names of all models, also of those that only the registry knows."""
+        return list(dict.fromkeys([*map(str, ModelType), *self.registry.model_types()]))
+
+    def _name(self, model_type: ModelType | str) -> str:
+        name, known = str(model_type), self._names()
+        if name not in known:
+            words = ", ".join(known)
+            hint = did_you_mean(name, known)
+            raise ConfigError("model_type", name, f"must be one of {words}{hint}")
+        return name
+
+    def _version(self, model_type: ModelType | str, version: int) -> ModelVersion:
+        name = str(model_type)
+        known = self.versions(name)
         for found in known:
             if found.version == version:
                 return found
         listed = ", ".join(str(item.version) for item in known) or "none"
-        raise UnknownNameError("version", version, f"{model_type.value} has {listed}")
+        raise UnknownNameError("version", version, f"{name} has {listed}")
 
     def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
         self._act(verb, model_type, {"version": version})
@@ -525,6 +591,15 @@ def _group(
         return task_type
     name = (context or {}).get("agent_name")
     return name if isinstance(name, str) else None
+
+
+def _served_again(version: ModelVersion) -> ModelVersion:
+    """Return a version that can serve. Raises ``ConfigError`` for a damaged one."""
+    if version.state == "quarantined":
+        raise ConfigError(
+            "version", version.version, f"is quarantined ({version.reason}); name another"
+        )
+    return version
 
 
 def _about(made: DecisionRecord) -> dict[str, Any]:

@@ -143,3 +143,40 @@ def test_a_number_that_json_does_not_have_is_refused_by_its_field(
     mute = f"/api/performance/alerts/{alert}/mute"
     problem(filled.post(mute, content=b'{"for_s": NaN}', headers=kind), 422, "for_s")
     problem(filled.post(mute, content=b'{"for_s": NaN', headers=kind), 422, "body")
+
+
+def test_what_served_when_and_why_is_told(
+    serve_new: Callable[..., httpx.Client], all_pages: Pages, problem: Check
+) -> None:
+    """The promotion log in pages; what served at a moment; what two versions differ in."""
+    client = serve_new()
+    for failures in (0, 5):
+        runs = [
+            {
+                "run_id": f"{failures}-{i}",
+                "agent_name": "a",
+                "status": "failure" if i < failures else "success",
+            }
+            for i in range(50)
+        ]
+        assert client.post(f"{PERFORMANCE}/runs", json=runs).status_code == 202
+        assert client.post(f"{LEARNING}/models/save", json={}).status_code == 200
+    path = f"{LEARNING}/models/agent_selection"
+    assert client.post(f"{path}/rollback", json={}).json()["version"] == 1
+    log = all_pages(client, f"{path}/promotions", limit=2)
+    assert [(e["version"], e["previous"], e["reason"]) for e in log] == [
+        (1, None, "saved"),
+        (2, 1, "saved"),
+        (1, 2, "rollback"),
+    ]
+    served = client.get(f"{LEARNING}/models", params={"at": log[1]["at"]}).json()["items"]
+    assert {row["model_type"]: row["version"] for row in served}["agent_selection"] == 2
+    found = client.get(f"{path}/diff", params={"before": 1, "after": 2}).json()
+    (change,) = found["differences"]
+    assert change["change"] < -0.02
+    assert (change["n_before"], change["n_after"]) == (50, 100)
+    problem(client.get(f"{path}/diff", params={"before": 1, "after": 7}), 404)
+    problem(client.get(f"{path}/diff", params={"before": 1}), 422, "after")
+    problem(client.get(f"{LEARNING}/models", params={"at": "soon"}), 422, "at")
+    problem(client.get(f"{LEARNING}/models/astrology/promotions"), 422, "model_type")
+    problem(client.get(f"{LEARNING}/models/astrology/diff?before=1&after=2"), 422, "model_type")
