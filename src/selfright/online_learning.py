@@ -31,6 +31,8 @@ from selfright.loop.outcome_event import EventSeverity as EventSeverity
 from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
 from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
 from selfright.loop.outcome_event import record_event
+from selfright.loop.own.models import OwnModels
+from selfright.loop.own.protocol import OwnModel as OwnModel
 from selfright.loop.retraining import RetrainResult
 from selfright.retrain.comparison import Comparison, compare
 from selfright.retrain.history import Promotion, Serving, promotions, serving_at
@@ -158,6 +160,7 @@ class RealTimeModelUpdater:
         self._guard = threading.RLock()
         self._circle: Circle | None = None
         self._owns_circle = False
+        self._own: OwnModels | None = None
         self._saver: threading.Thread | None = None
         self._stopping = threading.Event()
 
@@ -185,6 +188,29 @@ class RealTimeModelUpdater:
                 )
                 self._owns_circle = True
             return self._circle
+
+    def register_model(self, name: str, model: OwnModel) -> None:
+        """Let a model of your own join the loop under a name; see ``OwnModel``.
+
+        It learns from every event in the log, in a thread of its own while started, and is
+        retrained, gated by its own scores, versioned and rolled back like the five. A model
+        of which a version serves takes that over, and learns what came since. One that
+        raises is counted and, if it goes on, switched off; mended, it is registered again.
+
+        Give the updater to its monitor first. Raises ``ConfigError`` for a name that is
+        taken or cannot be, a model that lacks a method, or one that cannot load its version.
+        """
+        circle = self.circle
+        with self._guard:
+            if self._own is None:
+                gate = circle.fold.rooms.gate
+                newest = self.settings.learn.full_outcomes
+                self._own = OwnModels(circle, self.registry, gate, newest)
+                circle.companion = self._own
+            own = self._own
+        own.register(name, model)
+        if circle.running:
+            own.start()
 
     # ---- learning --------------------------------------------------------------------
 
@@ -315,8 +341,12 @@ class RealTimeModelUpdater:
             rooms = self.circle.fold.rooms
             return predict(rooms.slots[ModelType(model_type)].served, rooms.absent.retired, **about)
 
-    def get_model(self, model_type: ModelType) -> Model:
-        """Return a copy of the model that serves."""
+    def get_model(self, model_type: ModelType | str) -> Any:
+        """Return a copy of the model that serves, also of one that was registered."""
+        own = self._own_called(model_type)
+        if own is not None:
+            return own.copy_of(str(model_type))
+        model_type = self._name(model_type)
         with self.circle.reading() as fold:
             return fold.rooms.slots[ModelType(model_type)].served.copy()
 
@@ -345,13 +375,23 @@ class RealTimeModelUpdater:
 
     def trigger_retraining(
         self,
-        model_type: ModelType = ModelType.AGENT_SELECTION,
+        model_type: ModelType | str = ModelType.AGENT_SELECTION,
         reason: str = "Manual trigger",
         force_full_retrain: bool = False,
     ) -> RetrainResult:
-        """Retrain now; the result is ``pending`` while the gate watches the new version."""
+        """Retrain now; the result is ``pending`` while the gate watches the new version.
+
+        A model of your own, by its name, is always retrained in full.
+        """
+        own = self._own_called(model_type)
+        if own is not None:
+            self.circle.pump()
+            return own.retrain(str(model_type), reason)
         result = retraining.ask(
-            self.circle, model_type=ModelType(model_type), reason=reason, full=force_full_retrain
+            self.circle,
+            model_type=ModelType(self._name(model_type)),
+            reason=reason,
+            full=force_full_retrain,
         )
         assert result is not None  # without a time limit there is always a result
         return result
@@ -359,7 +399,8 @@ class RealTimeModelUpdater:
     def models(self) -> list[dict[str, Any]]:
         """Return one row per model: what serves, what is on trial, what it has learnt."""
         metrics = self.get_metrics()
-        return [
+        self._caught_up()
+        five: list[dict[str, Any]] = [
             {
                 "model_type": name,
                 "version": metrics.versions[name],
@@ -368,13 +409,16 @@ class RealTimeModelUpdater:
             }
             for name, updates in metrics.updates.items()
         ]
+        return five + ([] if self._own is None else self._own.rows())
 
     def versions(self, model_type: ModelType | str) -> list[ModelVersion]:
         """Return the versions of a model, oldest first; damaged ones with what is wrong."""
+        self._caught_up()
         return self.registry.versions(self._name(model_type))
 
     def promotions(self, model_type: ModelType | str) -> list[Promotion]:
         """Return the promotion log of a model, oldest first: what served when, and why."""
+        self._caught_up()
         return promotions(self.registry, self._name(model_type))
 
     def serving_at(
@@ -401,17 +445,22 @@ class RealTimeModelUpdater:
         for a damaged one; its message says what is wrong with it.
         """
         name = self._name(model_type)
+        if name not in set(ModelType):
+            raise ConfigError(
+                "model_type", name, "is one of the user's own: compare its versions by loading them"
+            )
         found = self._version(name, before), self._version(name, after)
         stored = self.registry.load(name, before), self.registry.load(name, after)
         return compare(*stored, found)
 
-    def promote(self, model_type: ModelType, version: int, force: bool = False) -> ModelVersion:
+    def promote(
+        self, model_type: ModelType | str, version: int, force: bool = False
+    ) -> ModelVersion:
         """Let a version serve by hand. Raises ``UnknownNameError``, ``ConfigError``.
 
         One that never served has not passed the gate: that takes ``force=True``, which
         is recorded.
         """
-        model_type = ModelType(self._name(model_type))
         found = _served_again(self._version(model_type, version))
         if found.state not in {"champion", "archived"} and not force:
             raise ConfigError(
@@ -425,21 +474,20 @@ class RealTimeModelUpdater:
         Raises ``UnknownNameError`` for a version there is none of, ``ConfigError`` for a
         damaged one.
         """
-        model_type = ModelType(self._name(model_type))
+        name = self._name(model_type)
         if version is None:
-            with self.circle.reading() as fold:
-                current = fold.rooms.slots[model_type].served_version
+            current = self._served(name)
             if current is None:
                 raise UnknownNameError(
-                    "version of", model_type.value, "it has none yet; a retraining makes the first"
+                    "version of", name, "it has none yet; a retraining makes the first"
                 )
-            version = self._version(model_type, current).parent
+            version = self._version(name, current).parent
             if version is None:
                 raise UnknownNameError(
                     "parent version", current, "it is the first; name the version to serve"
                 )
-        _served_again(self._version(model_type, version))
-        return self._serve("rollback", model_type, version)
+        _served_again(self._version(name, version))
+        return self._serve("rollback", name, version)
 
     def save(self) -> dict[str, int]:
         """Save what the models have learnt; return the version of each.
@@ -459,7 +507,7 @@ class RealTimeModelUpdater:
             self._act("promote", kind, {"version": version, "saved": True})
             saved[kind.value] = version
         self.circle.settle(retrainings=False)
-        return saved
+        return saved if self._own is None else saved | self._own.save()
 
     # ---- life ------------------------------------------------------------------------
 
@@ -541,7 +589,31 @@ class RealTimeModelUpdater:
 
     def _names(self) -> list[str]:
         """Return the names of all models, also of those that only the registry knows."""
-        return list(dict.fromkeys([*map(str, ModelType), *self.registry.model_types()]))
+        own = [] if self._own is None else self._own.names()
+        return list(dict.fromkeys([*map(str, ModelType), *self.registry.model_types(), *own]))
+
+    def _own_called(self, model_type: ModelType | str) -> OwnModels | None:
+        """Return who knows the model of that name, None for one of the five.
+
+        Raises ``ConfigError`` for no model's name.
+        """
+        if self._name(model_type) in set(ModelType):
+            return None
+        if self._own is None:
+            raise UnknownNameError("registered model", str(model_type), "call register_model first")
+        return self._own
+
+    def _caught_up(self) -> None:
+        """Let models of the user's own learn what is in the log, unless a thread does."""
+        if self._own is not None and not self.circle.running:
+            self.circle.pump()
+            self._own.catch_up()
+
+    def _served(self, name: str) -> int | None:
+        if name not in set(ModelType):
+            return self.registry.current(name)
+        with self.circle.reading() as fold:
+            return fold.rooms.slots[ModelType(name)].served_version
 
     def _name(self, model_type: ModelType | str) -> str:
         name, known = str(model_type), self._names()
@@ -560,7 +632,13 @@ class RealTimeModelUpdater:
         listed = ", ".join(str(item.version) for item in known) or "none"
         raise UnknownNameError("version", version, f"{name} has {listed}")
 
-    def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
+    def _serve(self, verb: str, model_type: ModelType | str, version: int) -> ModelVersion:
+        own = self._own_called(model_type)
+        if own is not None:
+            self.circle.pump()
+            own.serve(str(model_type), version, verb)
+            return self._version(model_type, version)
+        model_type = ModelType(model_type)
         self._act(verb, model_type, {"version": version})
         self.circle.settle(retrainings=False)
         return self._version(model_type, version)

@@ -180,3 +180,11 @@ def test_what_served_when_and_why_is_told(
     problem(client.get(f"{LEARNING}/models", params={"at": "soon"}), 422, "at")
     problem(client.get(f"{LEARNING}/models/astrology/promotions"), 422, "model_type")
     problem(client.get(f"{LEARNING}/models/astrology/diff?before=1&after=2"), 422, "model_type")
+
+
+def test_a_model_is_retrained_by_its_name(filled: httpx.Client, problem: Check) -> None:
+    """One that nobody registered is named, with those there are."""
+    path = f"{LEARNING}/models/latency_prediction/retrain"
+    result = filled.post(path, json={"reason": "why not"}).json()
+    assert (result["success"], result["reason"]) == (True, "why not")
+    problem(filled.post(f"{LEARNING}/models/mine/retrain", json={}), 422, "model_type")

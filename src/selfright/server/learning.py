@@ -27,6 +27,7 @@ from selfright.server.shape import (
     IngestAnswer,
     Page,
     PredictBody,
+    RetrainByNameBody,
     RollbackBody,
     SelectBody,
 )
@@ -272,6 +273,25 @@ def _versions(routes: APIRouter, service: Service) -> None:
     def post_save() -> Response:
         """Save what the models have learnt; return the version of each."""
         return answer(service.learner().save())
+
+    @routes.post(
+        "/models/{model_type}/retrain",
+        summary="Retrain a model by its name",
+        openapi_extra=json_body(RetrainByNameBody, required=False),
+    )
+    @needs(Scope.OPERATE)
+    async def post_retrain(request: Request, model_type: str) -> Response:
+        """Retrain a model, also one of the user's own; answered once it was made.
+
+        `/api/performance/trigger-retraining` does not wait for long, but knows the five
+        models only.
+        """
+        body = await read_object(request, RetrainByNameBody, optional=True)
+        updater = service.learner()
+        result = await anyio.to_thread.run_sync(
+            updater.trigger_retraining, model_type, body.reason, body.force_full_retrain
+        )
+        return answer(result.to_dict())
 
     @routes.post(
         "/models/{model_type}/rollback",
