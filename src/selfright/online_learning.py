@@ -6,6 +6,7 @@ agents, routes and parameter sets with exact propensities, and retrains behind a
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +20,8 @@ from selfright.assemble import Learning, open_circle
 from selfright.clock import SystemClock
 from selfright.config import Settings, with_values
 from selfright.errors import ConfigError, InvalidEventError, UnknownNameError, did_you_mean
+from selfright.events.record import MAX_NAME, OperatorAct
 from selfright.events.record import Decision as DecisionRecord
-from selfright.events.record import OperatorAct
 from selfright.events.timestamp import parse, parse_text
 from selfright.learn.feed import config_key
 from selfright.learn.model_type import ModelType as ModelType
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from selfright.loop.control import Circle
 
 _OTHER = "_other"
+# Stands for the agent in the outcome of a route or a parameter set that was chosen for none.
+_UNASSIGNED = "unassigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class Decision:
     def arm(self) -> str:
         """The choice: an agent, a route, or the name of a parameter set."""
         return self.agent_name
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameter set that was chosen. Raises ``ValueError`` for another choice."""
+        found: dict[str, Any] = json.loads(self.agent_name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +303,7 @@ class RealTimeModelUpdater:
 
         For parameter sets ``context["agent_name"]`` says whose they are.
         """
-        model_type = ModelType(model_type)
+        model_type = _one_of_five(model_type)
         if model_type not in CHOOSING:
             raise ConfigError("model_type", model_type.value, "predicts; it chooses nothing")
         circle = self.circle
@@ -336,10 +345,12 @@ class RealTimeModelUpdater:
         """
         from selfright.loop.prediction import predict
 
+        kind = _one_of_five(model_type)
         self._settle(everything=True)
         with self.circle.lock:
             rooms = self.circle.fold.rooms
-            return predict(rooms.slots[ModelType(model_type)].served, rooms.absent.retired, **about)
+            absent = {_UNASSIGNED, *rooms.absent.retired}
+            return predict(rooms.slots[kind].served, absent, **about)
 
     def get_model(self, model_type: ModelType | str) -> Any:
         """Return a copy of the model that serves, also of one that was registered."""
@@ -565,12 +576,12 @@ class RealTimeModelUpdater:
                 if model_type is ModelType.AGENT_SELECTION
                 else model.arm_names()
             )
-            absent = self.circle.fold.rooms.absent.retired
-            names = [name for name in found if name != _OTHER and name not in absent]
+            absent = {_OTHER, _UNASSIGNED, *self.circle.fold.rooms.absent.retired}
+            names = [name for name in found if name not in absent]
         elif model_type is ModelType.PARAMETER_OPTIMIZATION:
-            names = [arm if isinstance(arm, str) else config_key(arm) or "{}" for arm in arms]
+            names = [_parameter_set(arm) for arm in arms]
         else:
-            names = list(arms)
+            names = [_arm(arm) for arm in arms]
         if not names:
             raise ConfigError("candidates", arms, "there is nobody to choose from; name some")
         if len(set(names)) != len(names):
@@ -671,6 +682,37 @@ def _group(
     return name if isinstance(name, str) else None
 
 
+def _one_of_five(model_type: ModelType | str) -> ModelType:
+    try:
+        return ModelType(model_type)
+    except ValueError:
+        words = ", ".join(ModelType)
+        hint = did_you_mean(model_type, ModelType)
+        raise ConfigError("model_type", model_type, f"must be one of {words}{hint}") from None
+
+
+def _arm(arm: object) -> str:
+    if not isinstance(arm, str) or not 0 < len(arm) <= MAX_NAME:
+        raise ConfigError("candidates", arm, f"must be names of 1 to {MAX_NAME} characters")
+    return arm
+
+
+def _parameter_set(arm: object) -> str:
+    """Return the name of a parameter set, given as a mapping or by that name."""
+    found = arm
+    if isinstance(arm, str):
+        try:
+            found = json.loads(arm)
+        except ValueError:
+            found = None
+    if not isinstance(found, Mapping):
+        raise ConfigError("candidates", arm, "must be parameter sets: mappings, or their JSON")
+    try:
+        return config_key(dict(found)) or "{}"
+    except (TypeError, ValueError):
+        raise ConfigError("candidates", arm, "must hold what JSON can") from None
+
+
 def _served_again(version: ModelVersion) -> ModelVersion:
     """Return a version that can serve. Raises ``ConfigError`` for a damaged one."""
     if version.state == "quarantined":
@@ -682,16 +724,12 @@ def _served_again(version: ModelVersion) -> ModelVersion:
 
 def _about(made: DecisionRecord) -> dict[str, Any]:
     """Return whose run a decision led to, and by which route or parameters."""
-    import json
-
     context = made.context or {}
     about: dict[str, Any] = {"agent_name": made.arm, "route": None, "config": None}
     if made.model_type == ModelType.ROUTING.value:
-        about.update(agent_name=context.get("agent_name", made.arm), route=made.arm)
+        about.update(agent_name=context.get("agent_name", _UNASSIGNED), route=made.arm)
     elif made.model_type == ModelType.PARAMETER_OPTIMIZATION.value:
-        about.update(
-            agent_name=context.get("agent_name", "unassigned"), config=json.loads(made.arm)
-        )
+        about.update(agent_name=context.get("agent_name", _UNASSIGNED), config=json.loads(made.arm))
     return about
 
 

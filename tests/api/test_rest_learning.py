@@ -70,6 +70,8 @@ def test_outcomes_of_decisions_are_taken_one_or_many(filled: httpx.Client, probl
         ("select", {"candidates": []}, "candidates"),
         ("select", {"candidates": ["a", "a"]}, "candidates"),
         ("select", {"candidates": "good"}, "candidates"),
+        ("select", {"candidates": [{"a": 1}]}, "candidates"),
+        ("select", {"model_type": "parameter_optimization", "candidates": ["hot"]}, "candidates"),
         ("select", {"model_type": "latency_prediction"}, "model_type"),
         ("select", {"agents": ["good"]}, "agents"),
         ("predict/astrology", {}, "model_type"),
@@ -188,3 +190,32 @@ def test_a_model_is_retrained_by_its_name(filled: httpx.Client, problem: Check) 
     result = filled.post(path, json={"reason": "why not"}).json()
     assert (result["success"], result["reason"]) == (True, "why not")
     problem(filled.post(f"{LEARNING}/models/mine/retrain", json={}), 422, "model_type")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "candidates", "context"),
+    [
+        ("routing", ["fast", "slow"], None),
+        ("parameter_optimization", [{"t": 0}, {"t": 1}], {"agent_name": "good"}),
+    ],
+)
+def test_routes_and_parameters_are_chosen_and_judged(
+    serve_new: Callable[..., httpx.Client], model_type: str, candidates: list[Any], context: Any
+) -> None:
+    """By the same routes as agents; outcomes in reverse order teach the model."""
+    client = serve_new()
+    body = {"model_type": model_type, "candidates": candidates, "context": context}
+    made = [client.post(f"{LEARNING}/select", json=body).json() for _ in range(20)]
+    assert all(sum(one["probabilities"].values()) == pytest.approx(1.0) for one in made)
+    best = next(iter(made[0]["probabilities"]))
+    outcomes = [
+        {"decision_id": one["decision_id"], "reward": float(one["agent_name"] == best)}
+        for one in reversed(made)
+    ]
+    answer = client.post(f"{LEARNING}/outcomes", json=outcomes)
+    assert answer.json()["accepted"] == 20, answer.text
+    about = {"agent_name": "good"} if context else {}
+    found = client.post(f"{LEARNING}/predict/{model_type}", json=about).json()["prediction"]
+    assert found == {"t": 0} if context else found["route"] == "fast"
+    counts = client.get(f"{LEARNING}/metrics").json()["updates"]
+    assert counts[model_type] == 20

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from selfright import ModelType, OutcomeEvent, PerformanceMonitor, RealTimeModelUpdater
+from selfright.clock import monotonic_s
 from selfright.config import Settings, with_values
 from selfright.errors import ConfigError, UnknownNameError
 
@@ -368,7 +369,7 @@ def test_while_started_it_learns_in_a_thread_of_its_own(tmp_path: Path) -> None:
         def update(self, events: list[OutcomeEvent]) -> None:
             names.add(threading.current_thread().name)
             learnt.set()
-            enough.wait(20)
+            enough.wait(30)
 
     updater = _updater(tmp_path, _settings(**{"log.stop_s": 0.5}))
     monitor = PerformanceMonitor(model_updater=updater)
@@ -378,7 +379,9 @@ def test_while_started_it_learns_in_a_thread_of_its_own(tmp_path: Path) -> None:
     monitor.flush()
     assert learnt.wait(10)
     assert monitor.get_system_metrics().total_tasks == 10
+    began_s = monotonic_s()
     monitor.close()
+    assert monotonic_s() - began_s < 10
     assert names == {"selfright-own"}
     enough.set()
 
