@@ -23,11 +23,13 @@ from selfright.errors import ConfigError, InvalidEventError, UnknownNameError, d
 from selfright.events.record import MAX_NAME, OperatorAct
 from selfright.events.record import Decision as DecisionRecord
 from selfright.events.timestamp import parse, parse_text
+from selfright.learn.cascade import choose
 from selfright.learn.feed import config_key
 from selfright.learn.model_type import ModelType as ModelType
 from selfright.learn.performance_model import AgentPerformanceModel as AgentPerformanceModel
 from selfright.learn.strategy import UpdateStrategy as UpdateStrategy
 from selfright.loop import retraining
+from selfright.loop.chances import after_failure, chances_of
 from selfright.loop.outcome_event import EventSeverity as EventSeverity
 from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
 from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
@@ -75,6 +77,37 @@ class Decision:
         """The parameter set that was chosen. Raises ``ValueError`` for another choice."""
         found: dict[str, Any] = json.loads(self.agent_name)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Agents to try one after the other until one succeeds.
+
+    Attributes
+    ----------
+    decision
+        The choice of the first one, with its exact probability.
+    agents
+        The agents in their order.
+    expected_success, expected_cost_usd
+        What is expected of the whole chain.
+    """
+
+    decision: Decision
+    agents: tuple[str, ...]
+    task_type: str | None
+    expected_success: float
+    expected_cost_usd: float
+
+    @property
+    def task_types(self) -> tuple[str | None, ...]:
+        """The task type to record each step's run with.
+
+        What others have failed at is another type of task: counted with the rest, it would
+        make whoever comes second look worse than it is.
+        """
+        after = after_failure(self.task_type)
+        return (self.task_type, *[after] * (len(self.agents) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,22 +351,61 @@ class RealTimeModelUpdater:
         probabilities = dict(zip(names, choice.probabilities.tolist(), strict=True))
         arm = names[choice.index]
         decision = Decision(uuid.uuid4().hex, arm, probabilities[arm], probabilities, version, mode)
-        circle.inbox.put(
-            DecisionRecord(
-                act_id=decision.decision_id,
-                ts_us=circle.clock.now_us(),
-                model_type=model_type.value,
-                arm=arm,
-                probability=decision.probability,
-                candidates=names,
-                probabilities=list(probabilities.values()),
-                model_version=version,
-                mode=mode,
-                task_type=task_type,
-                context=context,
-            )
-        )
+        self._record(model_type, decision, task_type, context)
         return decision
+
+    def select_cascade(
+        self,
+        task_type: str | None = None,
+        context: dict[str, Any] | None = None,
+        candidates: Sequence[str] | None = None,
+        *,
+        success_value_usd: float | None = None,
+        max_agents: int = 2,
+        costs_usd: Mapping[str, float] | None = None,
+    ) -> Cascade:
+        """Choose agents to try one after the other until a check says that one succeeded.
+
+        The order follows from what success is worth, what each agent costs on average, and
+        how probable its success is: at first, and after another one has failed. Record each
+        run with the step's task type and the first with ``decision_id``; an orchestrator
+        with ``strategy="cascade"`` does all that.
+
+        Parameters
+        ----------
+        success_value_usd
+            What a success is worth, in dollars; by default ``learn.w_success`` over
+            ``learn.w_cost``, or 1 where costs have no weight.
+        max_agents
+            The longest chain.
+        costs_usd
+            Mean cost of a run, by agent, where it is not to be taken from the recorded
+            runs; an agent without any cost is taken to cost what the others do on average.
+
+        Raises
+        ------
+        ConfigError
+            If there is nobody to choose from, or a number is out of range.
+        """
+        value_usd = _success_value(self.settings, success_value_usd)
+        if max_agents < 1:
+            raise ConfigError("max_agents", max_agents, "must be at least 1")
+        circle = self.circle
+        self._settle()
+        with circle.lock:
+            slot = circle.fold.rooms.slots[ModelType.AGENT_SELECTION]
+            names = self._arms(ModelType.AGENT_SELECTION, candidates, slot.served)
+            believed = chances_of(circle, names, task_type, costs_usd or {})
+            chain = choose(believed, value_usd, max_agents, slot.served.settings.floor, self._rng)
+            version = slot.served_version or 0
+        first = names[chain.members[0]]
+        probabilities = dict(zip(names, chain.probabilities.tolist(), strict=True))
+        decision = Decision(
+            uuid.uuid4().hex, first, probabilities[first], probabilities, version, "cascade"
+        )
+        self._record(ModelType.AGENT_SELECTION, decision, task_type, context)
+        members = tuple(names[i] for i in chain.members)
+        return Cascade(decision, members, task_type, chain.success, chain.cost_usd)
 
     def predict(self, model_type: ModelType, **about: Any) -> Any:
         """Return what a model expects.
@@ -569,6 +641,30 @@ class RealTimeModelUpdater:
         if waiting and (everything or (waiting >= self.batch_size and not circle.running)):
             circle.pump()
 
+    def _record(
+        self,
+        model_type: ModelType,
+        decision: Decision,
+        task_type: str | None,
+        context: dict[str, Any] | None,
+    ) -> None:
+        circle = self.circle
+        circle.inbox.put(
+            DecisionRecord(
+                act_id=decision.decision_id,
+                ts_us=circle.clock.now_us(),
+                model_type=model_type.value,
+                arm=decision.arm,
+                probability=decision.probability,
+                candidates=list(decision.probabilities),
+                probabilities=list(decision.probabilities.values()),
+                model_version=decision.model_version,
+                mode=decision.mode,
+                task_type=task_type,
+                context=context,
+            )
+        )
+
     def _arms(self, model_type: ModelType, arms: Sequence[Any] | None, model: Model) -> list[str]:
         if arms is None:
             found = (
@@ -680,6 +776,15 @@ def _group(
         return task_type
     name = (context or {}).get("agent_name")
     return name if isinstance(name, str) else None
+
+
+def _success_value(settings: Settings, given: float | None) -> float:
+    learn = settings.learn
+    usual = learn.w_success / learn.w_cost if learn.w_cost > 0 else 1.0
+    value_usd = usual if given is None else given
+    if not 0 < value_usd < float("inf"):
+        raise ConfigError("success_value_usd", value_usd, "must be a finite number above 0")
+    return value_usd
 
 
 def _one_of_five(model_type: ModelType | str) -> ModelType:
