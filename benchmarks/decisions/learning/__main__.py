@@ -39,6 +39,9 @@ def main() -> int:
     if not names:
         print("error: none of these policies is installed", file=sys.stderr)
         return 2
+    untuned = tuning.untuned(names, tuning.tuned())
+    if untuned and not options.tune:
+        print(f"Note: not tuned, at their first settings: {'; '.join(untuned)}.", flush=True)
     with processes() as pool:
         if options.tune:
             tuning.tune(pool, names)
@@ -119,6 +122,9 @@ def _options() -> argparse.Namespace:
     absent = [name for name in peers.PACKAGES if peers.version(name) is None]
     if options.write and absent:
         parser.error(f"--write wants the peers, too; {_without(absent)}")
+    untuned = tuning.untuned(ROSTER, tuning.tuned())
+    if options.write and untuned:
+        parser.error(f"--write wants all tuned; --tune first: {'; '.join(untuned)}")
     return options
 
 

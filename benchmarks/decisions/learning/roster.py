@@ -25,7 +25,8 @@ class Contestant:
     new
         Makes it from a ``Setup`` and settings.
     grid
-        The settings it may choose from; of one, that one.
+        The settings it may choose from; of one, that one. As it ships, if so, comes first: with
+        the first it plays as long as it has not chosen.
     share
         The share of the runs that it is given: some take too long for all.
     library
@@ -61,7 +62,7 @@ _FADING: Final = _grid(alpha=(0.1, 0.2, 0.4, 0.8), discount=(0.995, 0.999))
 _STEPS: Final = ("-l 0.5", "-l 0.1", "-l 2", "-l 0.5 --power_t 0")
 ROSTER: Final[dict[str, Contestant]] = {
     ours.NAME: Contestant(
-        ours.Selfright, _grid(thompson_variance=(0.1, 0.25, 0.5, 1.0), floor=(0.002, 0.01))
+        ours.Selfright, _grid(thompson_variance=(0.25, 0.1, 0.5, 1.0), floor=(0.002, 0.01))
     ),
     "success rate, epsilon .1": Contestant(SuccessRate, ({},)),
     "LinUCB": Contestant(LinUCB, _BOUNDS),

@@ -41,6 +41,11 @@ def settings_of(who: str, scenario: str, chosen: Tuned) -> Settings:
     return ROSTER[who].grid[0] if found is None else found["settings"]
 
 
+def untuned(names: Iterable[str], chosen: Tuned) -> list[str]:
+    """Return who has a choice of settings and has not made it."""
+    return [who for who in names if who not in chosen and len(ROSTER[who].grid) > 1]
+
+
 def tune(pool: ProcessPoolExecutor, names: Iterable[str], decisions: int = DECISIONS) -> None:
     """Choose anew for these contestants, and keep it as soon as one has chosen."""
     for who in names:

@@ -155,6 +155,15 @@ def test_the_best_agents_degrade_and_recover(module):
     assert lower[first].any()
 
 
+def test_outcomes_are_drawn_from_the_truth(module):
+    """Also while an agent is degraded, and when it has recovered."""
+    problem = module("scenarios").of("abrupt", 5)
+    truth = module("problems").success(problem.logit)
+    steady = module("scenarios").of("stationary", 5).logit
+    for rows in (problem.logit < steady, problem.logit == steady):
+        assert problem.drawn[rows].mean() == pytest.approx(truth[rows].mean(), abs=0.01)
+
+
 def test_outcomes_are_heard_when_it_is_said(module, recorded):
     """At once, or exactly 500 decisions later, or never."""
     of = module("scenarios").of
@@ -254,6 +263,8 @@ def test_hindsight_alone_chooses_for_a_scenario(module):
     assert tuning.settings_of("LinUCB", "late", chosen) == {"alpha": 0.2}
     assert tuning.settings_of("LinUCB (hindsight)", "late", chosen) == {"alpha": 0.1}
     assert tuning.settings_of("LinUCB, discounted", "late", chosen)["alpha"] == 0.1
+    names = ["LinUCB", "LinUCB, discounted", "success rate, epsilon .1"]
+    assert tuning.untuned(names, chosen) == ["LinUCB, discounted"]
 
 
 def test_a_missed_target_is_visible(module):
