@@ -27,8 +27,8 @@ DECISIONS: Final = 20_000
 # Every second problem has one task type, the others four.
 TYPES: Final = (1, 4)
 # Standard deviations in logits, around the level.
-LEVEL: Final = 0.1
-BIAS: Final = 0.5
+LEVEL: Final = 0.2
+BIAS: Final = 0.6
 TYPE_EFFECT: Final = 0.5
 FEATURE_EFFECT: Final = 1.5  # of all informative features together
 NEVER: Final = 2**40  # decisions after which an outcome is heard that never is

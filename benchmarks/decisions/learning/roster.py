@@ -58,8 +58,8 @@ def _grid(**values: tuple[Any, ...]) -> tuple[Settings, ...]:
 
 _BOUNDS: Final = _grid(alpha=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2))
 _FADING: Final = _grid(alpha=(0.1, 0.2, 0.4, 0.8), discount=(0.995, 0.999))
-# Of Vowpal Wabbit: its default first; a step that does not fall forgets.
-_STEPS: Final = ("-l 0.5", "-l 0.1", "-l 2", "-l 0.5 --power_t 0")
+# Of Vowpal Wabbit: its default first; a step that does not fall, forgets.
+_STEPS: Final = ("-l 0.5", "-l 2", "-l 5", "-l 2 --power_t 0")
 ROSTER: Final[dict[str, Contestant]] = {
     ours.NAME: Contestant(
         ours.Selfright, _grid(thompson_variance=(0.25, 0.1, 0.5, 1.0), floor=(0.002, 0.01))
@@ -73,9 +73,7 @@ ROSTER: Final[dict[str, Contestant]] = {
         peers.VowpalWabbit,
         _grid(
             options=tuple(
-                f"--squarecb --gamma_scale {scale} {rate}"
-                for scale in (10, 1000)
-                for rate in _STEPS
+                f"--squarecb --gamma_scale {scale} {rate}" for scale in (10, 40) for rate in _STEPS
             )
         ),
         share=0.1,

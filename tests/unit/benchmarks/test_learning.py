@@ -130,13 +130,16 @@ def test_a_problem_depends_on_its_seed_alone(module):
 
 
 def test_the_problems_are_as_hard_as_they_claim(module):
-    """LinUCB earns about .97 of the oracle, the rule of success rates about .75: not more."""
-    problem = module("scenarios").of("stationary", 20_001)
+    """LinUCB earns about .97 of the oracle; who does not look at the task, a fifth less."""
+    of, references = module("scenarios").of, module("references")
     policies, play = module("policies"), module("play").play
+    problem = of("stationary", 20_001)
     assert play(problem, policies.LinUCB, 0).score == pytest.approx(0.97, abs=0.015)
-    assert play(problem, policies.SuccessRate, 0).score == pytest.approx(0.75, abs=0.08)
-    single = module("references").known([problem])["best single agent (knows the future)"][0]
-    assert single == pytest.approx(0.76, abs=0.08)
+    many = references.known([of("stationary", seed, 1000) for seed in range(20_000, 20_060)])
+    chance, single, per_type = (np.mean(scores) for scores in many.values())
+    assert (chance, single, per_type) == pytest.approx((0.59, 0.77, 0.79), abs=0.025)
+    rule = play(problem, policies.SuccessRate, 0).score
+    assert rule < references.known([problem])["best single agent (knows the future)"][0]
 
 
 def test_the_best_agents_degrade_and_recover(module):
