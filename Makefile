@@ -3,9 +3,11 @@
 #
 #   PYTHON=python3.12 make test        another interpreter
 #   make test ARGS="-k detect -x"      arguments for pytest, the benchmark or the demo
+#   make decisions OF=learning         one benchmark of decisions instead of all
 
 PYTHON ?= python3
 ARGS ?=
+OF ?= detection learning
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -31,8 +33,9 @@ test: .venv/dev.stamp ## run every test, in random order, warnings as errors
 bench: .venv/dev.stamp ## measure speed against its references in one run
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-decisions: .venv/peers.stamp ## simulate what detection decides, beside its peers
-	@$(BIN)/python -m benchmarks.decisions.detection $(ARGS)
+decisions: .venv/peers.stamp ## simulate what OF=detection or OF=learning decides, beside its peers
+	@for of in $(OF); do \
+	  $(BIN)/python -m benchmarks.decisions.$$of $(ARGS) || failed=1; done; exit $${failed:-0}
 
 lint: lint-style lint-format lint-types lint-imports lint-spelling lint-metadata ## check style, types, import contracts, spelling
 
@@ -92,6 +95,6 @@ constraints: .venv/python.stamp ## pin the newest versions that pyproject.toml a
 	@touch .venv/run.stamp $@
 
 .venv/peers.stamp: .venv/dev.stamp
-	@echo "Installing the peers to compare with into .venv (once, under a minute) ..."
+	@echo "Installing the peers to compare with into .venv (once, a minute or two) ..."
 	@$(INSTALL) -e '.[dev,benchmarks]'
 	@touch $@

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         OutcomeStatus as OutcomeStatus,
     )
     from selfright.online_learning import (
+        OwnModel as OwnModel,
+    )
+    from selfright.online_learning import (
         RealTimeModelUpdater as RealTimeModelUpdater,
     )
     from selfright.online_learning import (
@@ -110,6 +113,7 @@ _FACE_OF = {
             "ModelVersion",
             "OutcomeEvent",
             "OutcomeStatus",
+            "OwnModel",
             "RealTimeModelUpdater",
             "UpdateStrategy",
             "get_model_updater",

@@ -18,7 +18,7 @@ from selfright.detect.detection import RETRAINING
 from selfright.detect.labels import Labels
 from selfright.detect.policy import BOUNDS, WatchPolicy
 from selfright.detect.watch import FleetWatch
-from selfright.errors import ConfigError
+from selfright.errors import ConfigError, CorruptLogError
 from selfright.events.door import Door
 from selfright.events.intern import Interner
 from selfright.learn.feed import Feed, RewardPolicy
@@ -248,12 +248,25 @@ def _slots(
             if oldest
             else learning.registry.current(model_type.value)
         )
-        model = None if version is None else source.load(model_type, version)
+        version, model = _intact(learning.registry, source, model_type, version)
         if model is None:
             slots[model_type] = ModelSlot(new_model(model_type, learning.strategy))
         else:
             slots[model_type] = ModelSlot(model, version)
     return slots
+
+
+def _intact(
+    registry: ModelRegistry, source: _RegisteredModels, model_type: ModelType, version: int | None
+) -> tuple[int | None, Model | None]:
+    """Return a version and its model; where it is damaged, its nearest intact ancestor's."""
+    parents = {each.version: each.parent for each in registry.versions(model_type.value)}
+    while version is not None:
+        model = source.load(model_type, version)
+        if model is not None:
+            return version, model
+        version = parents.get(version)
+    return None, None
 
 
 class _RegisteredModels:
@@ -265,7 +278,7 @@ class _RegisteredModels:
     def load(self, model_type: ModelType, version: int) -> Model | None:
         try:
             return model_from_state(self._registry.load(model_type.value, version).state)
-        except (LookupError, ValueError, OSError):
+        except (CorruptLogError, LookupError, ValueError, OSError):
             return None  # lost or damaged; the registry has quarantined and logged it
 
 

@@ -144,6 +144,7 @@ class CorruptLogError(SelfrightError):
     def __init__(self, path: str, offset: int | None, reason: str) -> None:
         self.path = path
         self.offset = offset
+        self.reason = reason
         where = "" if offset is None else f" at offset {offset}"
         super().__init__(f"{path}{where}: {reason}")
 

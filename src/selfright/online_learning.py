@@ -6,10 +6,12 @@ agents, routes and parameter sets with exact propensities, and retrains behind a
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,20 +19,27 @@ import numpy as np
 from selfright.assemble import Learning, open_circle
 from selfright.clock import SystemClock
 from selfright.config import Settings, with_values
-from selfright.errors import ConfigError, UnknownNameError
+from selfright.errors import ConfigError, InvalidEventError, UnknownNameError, did_you_mean
+from selfright.events.record import MAX_NAME, OperatorAct
 from selfright.events.record import Decision as DecisionRecord
-from selfright.events.record import OperatorAct
+from selfright.events.timestamp import parse, parse_text
+from selfright.learn.cascade import choose
 from selfright.learn.features import features_of
 from selfright.learn.feed import config_key
 from selfright.learn.model_type import ModelType as ModelType
 from selfright.learn.performance_model import AgentPerformanceModel as AgentPerformanceModel
 from selfright.learn.strategy import UpdateStrategy as UpdateStrategy
 from selfright.loop import retraining
+from selfright.loop.chances import after_failure, chances_of
 from selfright.loop.outcome_event import EventSeverity as EventSeverity
 from selfright.loop.outcome_event import OutcomeEvent as OutcomeEvent
 from selfright.loop.outcome_event import OutcomeStatus as OutcomeStatus
 from selfright.loop.outcome_event import record_event
+from selfright.loop.own.models import OwnModels
+from selfright.loop.own.protocol import OwnModel as OwnModel
 from selfright.loop.retraining import RetrainResult
+from selfright.retrain.comparison import Comparison, compare
+from selfright.retrain.history import Promotion, Serving, promotions, serving_at
 from selfright.retrain.manifest import ModelVersion as ModelVersion
 from selfright.retrain.registry import FileRegistry
 
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
     from selfright.loop.control import Circle
 
 _OTHER = "_other"
+# Stands for the agent in the outcome of a route or a parameter set that was chosen for none.
+_UNASSIGNED = "unassigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,43 @@ class Decision:
     def arm(self) -> str:
         """The choice: an agent, a route, or the name of a parameter set."""
         return self.agent_name
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameter set that was chosen. Raises ``ValueError`` for another choice."""
+        found: dict[str, Any] = json.loads(self.agent_name)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Agents to try one after the other until one succeeds.
+
+    Attributes
+    ----------
+    decision
+        The choice of the first one, with its exact probability.
+    agents
+        The agents in their order.
+    expected_success, expected_cost_usd
+        What is expected of the whole chain.
+    """
+
+    decision: Decision
+    agents: tuple[str, ...]
+    task_type: str | None
+    expected_success: float
+    expected_cost_usd: float
+
+    @property
+    def task_types(self) -> tuple[str | None, ...]:
+        """The task type to record each step's run with.
+
+        What others have failed at is another type of task: counted with the rest, it would
+        make whoever comes second look worse than it is.
+        """
+        after = after_failure(self.task_type)
+        return (self.task_type, *[after] * (len(self.agents) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +203,7 @@ class RealTimeModelUpdater:
         self._guard = threading.RLock()
         self._circle: Circle | None = None
         self._owns_circle = False
+        self._own: OwnModels | None = None
         self._saver: threading.Thread | None = None
         self._stopping = threading.Event()
 
@@ -182,6 +231,29 @@ class RealTimeModelUpdater:
                 )
                 self._owns_circle = True
             return self._circle
+
+    def register_model(self, name: str, model: OwnModel) -> None:
+        """Let a model of your own join the loop under a name; see ``OwnModel``.
+
+        It learns from every event in the log, in a thread of its own while started, and is
+        retrained, gated by its own scores, versioned and rolled back like the five. A model
+        of which a version serves takes that over, and learns what came since. One that
+        raises is counted and, if it goes on, switched off; mended, it is registered again.
+
+        Give the updater to its monitor first. Raises ``ConfigError`` for a name that is
+        taken or cannot be, a model that lacks a method, or one that cannot load its version.
+        """
+        circle = self.circle
+        with self._guard:
+            if self._own is None:
+                gate = circle.fold.rooms.gate
+                newest = self.settings.learn.full_outcomes
+                self._own = OwnModels(circle, self.registry, gate, newest)
+                circle.companion = self._own
+            own = self._own
+        own.register(name, model)
+        if circle.running:
+            own.start()
 
     # ---- learning --------------------------------------------------------------------
 
@@ -265,7 +337,7 @@ class RealTimeModelUpdater:
 
         For parameter sets ``context["agent_name"]`` says whose they are.
         """
-        model_type = ModelType(model_type)
+        model_type = _one_of_five(model_type)
         if model_type not in CHOOSING:
             raise ConfigError("model_type", model_type.value, "predicts; it chooses nothing")
         circle = self.circle
@@ -280,22 +352,61 @@ class RealTimeModelUpdater:
         probabilities = dict(zip(names, choice.probabilities.tolist(), strict=True))
         arm = names[choice.index]
         decision = Decision(uuid.uuid4().hex, arm, probabilities[arm], probabilities, version, mode)
-        circle.inbox.put(
-            DecisionRecord(
-                act_id=decision.decision_id,
-                ts_us=circle.clock.now_us(),
-                model_type=model_type.value,
-                arm=arm,
-                probability=decision.probability,
-                candidates=names,
-                probabilities=list(probabilities.values()),
-                model_version=version,
-                mode=mode,
-                task_type=task_type,
-                context=context,
-            )
-        )
+        self._record(model_type, decision, task_type, context)
         return decision
+
+    def select_cascade(
+        self,
+        task_type: str | None = None,
+        context: dict[str, Any] | None = None,
+        candidates: Sequence[str] | None = None,
+        *,
+        success_value_usd: float | None = None,
+        max_agents: int = 2,
+        costs_usd: Mapping[str, float] | None = None,
+    ) -> Cascade:
+        """Choose agents to try one after the other until a check says that one succeeded.
+
+        The order follows from what success is worth, what each agent costs on average, and
+        how probable its success is: at first, and after another one has failed. Record each
+        run with the step's task type and the first with ``decision_id``; an orchestrator
+        with ``strategy="cascade"`` does all that.
+
+        Parameters
+        ----------
+        success_value_usd
+            What a success is worth, in dollars; by default ``learn.w_success`` over
+            ``learn.w_cost``, or 1 where costs have no weight.
+        max_agents
+            The longest chain.
+        costs_usd
+            Mean cost of a run, by agent, where it is not to be taken from the recorded
+            runs; an agent without any cost is taken to cost what the others do on average.
+
+        Raises
+        ------
+        ConfigError
+            If there is nobody to choose from, or a number is out of range.
+        """
+        value_usd = _success_value(self.settings, success_value_usd)
+        if max_agents < 1:
+            raise ConfigError("max_agents", max_agents, "must be at least 1")
+        circle = self.circle
+        self._settle()
+        with circle.lock:
+            slot = circle.fold.rooms.slots[ModelType.AGENT_SELECTION]
+            names = self._arms(ModelType.AGENT_SELECTION, candidates, slot.served)
+            believed = chances_of(circle, names, task_type, costs_usd or {})
+            chain = choose(believed, value_usd, max_agents, slot.served.settings.floor, self._rng)
+            version = slot.served_version or 0
+        first = names[chain.members[0]]
+        probabilities = dict(zip(names, chain.probabilities.tolist(), strict=True))
+        decision = Decision(
+            uuid.uuid4().hex, first, probabilities[first], probabilities, version, "cascade"
+        )
+        self._record(ModelType.AGENT_SELECTION, decision, task_type, context)
+        members = tuple(names[i] for i in chain.members)
+        return Cascade(decision, members, task_type, chain.success, chain.cost_usd)
 
     def predict(self, model_type: ModelType, **about: Any) -> Any:
         """Return what a model expects.
@@ -307,13 +418,19 @@ class RealTimeModelUpdater:
         """
         from selfright.loop.prediction import predict
 
+        kind = _one_of_five(model_type)
         self._settle(everything=True)
         with self.circle.lock:
             rooms = self.circle.fold.rooms
-            return predict(rooms.slots[ModelType(model_type)].served, rooms.absent.retired, **about)
+            absent = {_UNASSIGNED, *rooms.absent.retired}
+            return predict(rooms.slots[kind].served, absent, **about)
 
-    def get_model(self, model_type: ModelType) -> Model:
-        """Return a copy of the model that serves."""
+    def get_model(self, model_type: ModelType | str) -> Any:
+        """Return a copy of the model that serves, also of one that was registered."""
+        own = self._own_called(model_type)
+        if own is not None:
+            return own.copy_of(str(model_type))
+        model_type = self._name(model_type)
         with self.circle.reading() as fold:
             return fold.rooms.slots[ModelType(model_type)].served.copy()
 
@@ -342,52 +459,119 @@ class RealTimeModelUpdater:
 
     def trigger_retraining(
         self,
-        model_type: ModelType = ModelType.AGENT_SELECTION,
+        model_type: ModelType | str = ModelType.AGENT_SELECTION,
         reason: str = "Manual trigger",
         force_full_retrain: bool = False,
     ) -> RetrainResult:
-        """Retrain now; the result is ``pending`` while the gate watches the new version."""
+        """Retrain now; the result is ``pending`` while the gate watches the new version.
+
+        A model of your own, by its name, is always retrained in full.
+        """
+        own = self._own_called(model_type)
+        if own is not None:
+            self.circle.pump()
+            return own.retrain(str(model_type), reason)
         result = retraining.ask(
-            self.circle, model_type=ModelType(model_type), reason=reason, full=force_full_retrain
+            self.circle,
+            model_type=ModelType(self._name(model_type)),
+            reason=reason,
+            full=force_full_retrain,
         )
         assert result is not None  # without a time limit there is always a result
         return result
 
-    def versions(self, model_type: ModelType) -> list[ModelVersion]:
-        """Return the versions of a model, oldest first."""
-        return self.registry.versions(ModelType(model_type).value)
+    def models(self) -> list[dict[str, Any]]:
+        """Return one row per model: what serves, what is on trial, what it has learnt."""
+        metrics = self.get_metrics()
+        self._caught_up()
+        five: list[dict[str, Any]] = [
+            {
+                "model_type": name,
+                "version": metrics.versions[name],
+                "on_trial": name in metrics.on_trial,
+                "updates": updates,
+            }
+            for name, updates in metrics.updates.items()
+        ]
+        return five + ([] if self._own is None else self._own.rows())
 
-    def promote(self, model_type: ModelType, version: int, force: bool = False) -> ModelVersion:
+    def versions(self, model_type: ModelType | str) -> list[ModelVersion]:
+        """Return the versions of a model, oldest first; damaged ones with what is wrong."""
+        self._caught_up()
+        return self.registry.versions(self._name(model_type))
+
+    def promotions(self, model_type: ModelType | str) -> list[Promotion]:
+        """Return the promotion log of a model, oldest first: what served when, and why."""
+        self._caught_up()
+        return promotions(self.registry, self._name(model_type))
+
+    def serving_at(
+        self, at: datetime | str | float, model_type: ModelType | str | None = None
+    ) -> list[Serving]:
+        """Return what served at a moment: every model, or one.
+
+        ``at``: a datetime (a naive one is UTC), RFC 3339 text or seconds since the epoch.
+        Raises ``ConfigError`` for what is no time, or one that is still to come.
+        """
+        try:
+            ts_us = parse_text(at, "at") if isinstance(at, str) else parse(at, "at")
+        except InvalidEventError as error:
+            raise ConfigError("at", at, error.reason) from None
+        if ts_us > self.circle.clock.now_us():
+            raise ConfigError("at", at, "is still to come; name a moment that is over")
+        names = self._names() if model_type is None else [self._name(model_type)]
+        return [serving_at(self.registry, name, ts_us) for name in names]
+
+    def compare(self, model_type: ModelType | str, before: int, after: int) -> Comparison:
+        """Return what two versions of a model believe differently, the largest change first.
+
+        Raises ``UnknownNameError`` for a version there is none of, and ``CorruptLogError``
+        for a damaged one; its message says what is wrong with it.
+        """
+        name = self._name(model_type)
+        if name not in set(ModelType):
+            raise ConfigError(
+                "model_type", name, "is one of the user's own: compare its versions by loading them"
+            )
+        found = self._version(name, before), self._version(name, after)
+        stored = self.registry.load(name, before), self.registry.load(name, after)
+        return compare(*stored, found)
+
+    def promote(
+        self, model_type: ModelType | str, version: int, force: bool = False
+    ) -> ModelVersion:
         """Let a version serve by hand. Raises ``UnknownNameError``, ``ConfigError``.
 
         One that never served has not passed the gate: that takes ``force=True``, which
         is recorded.
         """
-        model_type = ModelType(model_type)
-        found = self._version(model_type, version)
+        found = _served_again(self._version(model_type, version))
         if found.state not in {"champion", "archived"} and not force:
             raise ConfigError(
                 "version", version, "has not passed the gate; pass force=True to serve it anyway"
             )
         return self._serve("promote", model_type, version)
 
-    def rollback(self, model_type: ModelType, version: int | None = None) -> ModelVersion:
-        """Let the parent of the version that serves serve again, or ``version``."""
-        model_type = ModelType(model_type)
+    def rollback(self, model_type: ModelType | str, version: int | None = None) -> ModelVersion:
+        """Let the parent of the version that serves serve again, or ``version``.
+
+        Raises ``UnknownNameError`` for a version there is none of, ``ConfigError`` for a
+        damaged one.
+        """
+        name = self._name(model_type)
         if version is None:
-            with self.circle.reading() as fold:
-                current = fold.rooms.slots[model_type].served_version
+            current = self._served(name)
             if current is None:
                 raise UnknownNameError(
-                    "version of", model_type.value, "it has none yet; a retraining makes the first"
+                    "version of", name, "it has none yet; a retraining makes the first"
                 )
-            version = self._version(model_type, current).parent
+            version = self._version(name, current).parent
             if version is None:
                 raise UnknownNameError(
                     "parent version", current, "it is the first; name the version to serve"
                 )
-        self._version(model_type, version)
-        return self._serve("rollback", model_type, version)
+        _served_again(self._version(name, version))
+        return self._serve("rollback", name, version)
 
     def save(self) -> dict[str, int]:
         """Save what the models have learnt; return the version of each.
@@ -407,7 +591,7 @@ class RealTimeModelUpdater:
             self._act("promote", kind, {"version": version, "saved": True})
             saved[kind.value] = version
         self.circle.settle(retrainings=False)
-        return saved
+        return saved if self._own is None else saved | self._own.save()
 
     # ---- life ------------------------------------------------------------------------
 
@@ -458,6 +642,30 @@ class RealTimeModelUpdater:
         if waiting and (everything or (waiting >= self.batch_size and not circle.running)):
             circle.pump()
 
+    def _record(
+        self,
+        model_type: ModelType,
+        decision: Decision,
+        task_type: str | None,
+        context: dict[str, Any] | None,
+    ) -> None:
+        circle = self.circle
+        circle.inbox.put(
+            DecisionRecord(
+                act_id=decision.decision_id,
+                ts_us=circle.clock.now_us(),
+                model_type=model_type.value,
+                arm=decision.arm,
+                probability=decision.probability,
+                candidates=list(decision.probabilities),
+                probabilities=list(decision.probabilities.values()),
+                model_version=decision.model_version,
+                mode=decision.mode,
+                task_type=task_type,
+                context=context,
+            )
+        )
+
     def _arms(self, model_type: ModelType, arms: Sequence[Any] | None, model: Model) -> list[str]:
         if arms is None:
             found = (
@@ -465,12 +673,12 @@ class RealTimeModelUpdater:
                 if model_type is ModelType.AGENT_SELECTION
                 else model.arm_names()
             )
-            absent = self.circle.fold.rooms.absent.retired
-            names = [name for name in found if name != _OTHER and name not in absent]
+            absent = {_OTHER, _UNASSIGNED, *self.circle.fold.rooms.absent.retired}
+            names = [name for name in found if name not in absent]
         elif model_type is ModelType.PARAMETER_OPTIMIZATION:
-            names = [arm if isinstance(arm, str) else config_key(arm) or "{}" for arm in arms]
+            names = [_parameter_set(arm) for arm in arms]
         else:
-            names = list(arms)
+            names = [_arm(arm) for arm in arms]
         if not names:
             raise ConfigError("candidates", arms, "there is nobody to choose from; name some")
         if len(set(names)) != len(names):
@@ -487,15 +695,58 @@ class RealTimeModelUpdater:
             raise UnknownNameError("decision", decision_id, "it was never made, or is forgotten")
         return found
 
-    def _version(self, model_type: ModelType, version: int) -> ModelVersion:
-        known = self.versions(model_type)
+    def _names(self) -> list[str]:
+        """Return the names of all models, also of those that only the registry knows."""
+        own = [] if self._own is None else self._own.names()
+        return list(dict.fromkeys([*map(str, ModelType), *self.registry.model_types(), *own]))
+
+    def _own_called(self, model_type: ModelType | str) -> OwnModels | None:
+        """Return who knows the model of that name, None for one of the five.
+
+        Raises ``ConfigError`` for no model's name.
+        """
+        if self._name(model_type) in set(ModelType):
+            return None
+        if self._own is None:
+            raise UnknownNameError("registered model", str(model_type), "call register_model first")
+        return self._own
+
+    def _caught_up(self) -> None:
+        """Let models of the user's own learn what is in the log, unless a thread does."""
+        if self._own is not None and not self.circle.running:
+            self.circle.pump()
+            self._own.catch_up()
+
+    def _served(self, name: str) -> int | None:
+        if name not in set(ModelType):
+            return self.registry.current(name)
+        with self.circle.reading() as fold:
+            return fold.rooms.slots[ModelType(name)].served_version
+
+    def _name(self, model_type: ModelType | str) -> str:
+        name, known = str(model_type), self._names()
+        if name not in known:
+            words = ", ".join(known)
+            hint = did_you_mean(name, known)
+            raise ConfigError("model_type", name, f"must be one of {words}{hint}")
+        return name
+
+    def _version(self, model_type: ModelType | str, version: int) -> ModelVersion:
+        name = str(model_type)
+        known = self.versions(name)
         for found in known:
             if found.version == version:
                 return found
         listed = ", ".join(str(item.version) for item in known) or "none"
-        raise UnknownNameError("version", version, f"{model_type.value} has {listed}")
+        raise UnknownNameError("version", version, f"{name} has {listed}")
 
-    def _serve(self, verb: str, model_type: ModelType, version: int) -> ModelVersion:
+    def _serve(self, verb: str, model_type: ModelType | str, version: int) -> ModelVersion:
+        own = self._own_called(model_type)
+        if own is not None:
+            self.circle.pump()
+            own.serve(str(model_type), version, verb)
+            return self._version(model_type, version)
+        model_type = ModelType(model_type)
         self._act(verb, model_type, {"version": version})
         self.circle.settle(retrainings=False)
         return self._version(model_type, version)
@@ -528,18 +779,63 @@ def _group(
     return name if isinstance(name, str) else None
 
 
+def _success_value(settings: Settings, given: float | None) -> float:
+    learn = settings.learn
+    usual = learn.w_success / learn.w_cost if learn.w_cost > 0 else 1.0
+    value_usd = usual if given is None else given
+    if not 0 < value_usd < float("inf"):
+        raise ConfigError("success_value_usd", value_usd, "must be a finite number above 0")
+    return value_usd
+
+
+def _one_of_five(model_type: ModelType | str) -> ModelType:
+    try:
+        return ModelType(model_type)
+    except ValueError:
+        words = ", ".join(ModelType)
+        hint = did_you_mean(model_type, ModelType)
+        raise ConfigError("model_type", model_type, f"must be one of {words}{hint}") from None
+
+
+def _arm(arm: object) -> str:
+    if not isinstance(arm, str) or not 0 < len(arm) <= MAX_NAME:
+        raise ConfigError("candidates", arm, f"must be names of 1 to {MAX_NAME} characters")
+    return arm
+
+
+def _parameter_set(arm: object) -> str:
+    """Return the name of a parameter set, given as a mapping or by that name."""
+    found = arm
+    if isinstance(arm, str):
+        try:
+            found = json.loads(arm)
+        except ValueError:
+            found = None
+    if not isinstance(found, Mapping):
+        raise ConfigError("candidates", arm, "must be parameter sets: mappings, or their JSON")
+    try:
+        return config_key(dict(found)) or "{}"
+    except (TypeError, ValueError):
+        raise ConfigError("candidates", arm, "must hold what JSON can") from None
+
+
+def _served_again(version: ModelVersion) -> ModelVersion:
+    """Return a version that can serve. Raises ``ConfigError`` for a damaged one."""
+    if version.state == "quarantined":
+        raise ConfigError(
+            "version", version.version, f"is quarantined ({version.reason}); name another"
+        )
+    return version
+
+
 def _about(made: DecisionRecord) -> dict[str, Any]:
     """Return whose run a decision led to, and by which route or parameters."""
-    import json
-
     context = made.context or {}
     about: dict[str, Any] = {"agent_name": made.arm, "route": None, "config": None}
     if made.model_type == ModelType.ROUTING.value:
-        about.update(agent_name=context.get("agent_name", made.arm), route=made.arm)
+        about.update(agent_name=context.get("agent_name", _UNASSIGNED), route=made.arm)
     elif made.model_type == ModelType.PARAMETER_OPTIMIZATION.value:
-        about.update(
-            agent_name=context.get("agent_name", "unassigned"), config=json.loads(made.arm)
-        )
+        about.update(agent_name=context.get("agent_name", _UNASSIGNED), config=json.loads(made.arm))
     return about
 
 

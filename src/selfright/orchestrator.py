@@ -14,15 +14,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from selfright.errors import ConfigError
+from selfright.errors import ConfigError, SelfrightError
 from selfright.loop.measured import ending
 
 if TYPE_CHECKING:
+    from selfright.loop.measured import MeasuredRun
     from selfright.online_learning import RealTimeModelUpdater
     from selfright.performance_monitor import PerformanceMonitor
 
-Strategy = Literal["select", "sequential", "parallel"]
-STRATEGIES: Final = ("select", "sequential", "parallel")
+Strategy = Literal["select", "sequential", "parallel", "cascade"]
+STRATEGIES: Final = ("select", "sequential", "parallel", "cascade")
+# Tells whether an output will do; may be a coroutine function.
+Check = Callable[[Any], Any]
+
+
+class CheckFailedError(SelfrightError):
+    """The agent returned, and the check refused what it returned."""
 
 
 class RunnableAgent(Protocol):
@@ -98,6 +105,8 @@ class MonitoredOrchestrator:
     timeout_s
         Longest time an agent may take; None: as long as it likes. A synchronous agent
         that overruns cannot be stopped: its thread goes on, its result is dropped.
+    cost_of
+        Returns what a run cost, in dollars, from its output; None records no costs.
 
     Raises
     ------
@@ -111,6 +120,7 @@ class MonitoredOrchestrator:
         monitor: PerformanceMonitor | None = None,
         updater: RealTimeModelUpdater | None = None,
         timeout_s: float | None = None,
+        cost_of: Callable[[Any], float] | None = None,
     ) -> None:
         if not agents:
             raise ConfigError("agents", agents, "name at least one agent")
@@ -121,6 +131,7 @@ class MonitoredOrchestrator:
         self._monitor = monitor
         self._updater = updater
         self._timeout_s = timeout_s
+        self._cost_of = cost_of
 
     def run(
         self,
@@ -128,12 +139,13 @@ class MonitoredOrchestrator:
         task_type: str | None = None,
         context: dict[str, Any] | None = None,
         strategy: Strategy = "select",
+        check: Check | None = None,
     ) -> OrchestratedResult:
         """Run the task and return what came of it. Not from within an event loop."""
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop()
             raise ConfigError("run", strategy, "an event loop is running: await arun(...)")
-        return asyncio.run(self.arun(task, task_type, context, strategy))
+        return asyncio.run(self.arun(task, task_type, context, strategy, check))
 
     async def arun(
         self,
@@ -141,23 +153,33 @@ class MonitoredOrchestrator:
         task_type: str | None = None,
         context: dict[str, Any] | None = None,
         strategy: Strategy = "select",
+        check: Check | None = None,
     ) -> OrchestratedResult:
         """Run the task and return what came of it.
 
         ``select`` runs one agent, the learned model's choice; ``sequential`` one after
-        the other until one succeeds; ``parallel`` all at once. A failing agent is a
+        the other until one succeeds; ``parallel`` all at once; ``cascade`` the agents that
+        the updater expects most of for their cost, until the output of one passes
+        ``check`` (see ``RealTimeModelUpdater.select_cascade``). A failing agent is a
         result, not an exception; cancelling this call cancels the agents.
+
+        With ``check``, whatever the strategy, an agent whose output it refuses, or at
+        which it raises, has failed and is recorded so.
         """
         if strategy not in STRATEGIES:
             raise ConfigError("strategy", strategy, f"must be one of {', '.join(STRATEGIES)}")
         task_id = uuid.uuid4().hex
-        common = {"task_id": task_id, "task_type": task_type, "context": context}
+        common = {
+            "task_id": task_id, "task_type": task_type, "context": context, "check": check,
+        }  # fmt: skip
         if strategy == "select":
             name, decision_id = self._choose(task_type, context)
             one = await self._one(name, task, {**common, "decision_id": decision_id})
             results: tuple[AgentResult, ...] = (one,)
         elif strategy == "sequential":
             results = await self._in_turn(task, common)
+        elif strategy == "cascade":
+            results = await self._cascade(task, common)
         else:
             runs = (self._one(name, task, common) for name in self._agents)
             results = tuple(await asyncio.gather(*runs))
@@ -200,13 +222,34 @@ class MonitoredOrchestrator:
                 break
         return tuple(results)
 
+    async def _cascade(self, task: Any, common: dict[str, Any]) -> tuple[AgentResult, ...]:
+        if self._updater is None or common["check"] is None:
+            missing = "updater" if self._updater is None else "check"
+            raise ConfigError(missing, None, 'strategy="cascade" needs an updater and a check')
+        chosen = self._updater.select_cascade(
+            common["task_type"], common["context"], list(self._agents)
+        )
+        results: list[AgentResult] = []
+        decision_id: str | None = chosen.decision.decision_id
+        for name, task_type in zip(chosen.agents, chosen.task_types, strict=True):
+            fields = {**common, "task_type": task_type, "decision_id": decision_id}
+            results.append(await self._one(name, task, fields))
+            decision_id = None  # only the first was chosen with a known probability
+            if results[-1].ok:
+                break
+        return tuple(results)
+
     async def _one(self, name: str, task: Any, fields: dict[str, Any]) -> AgentResult:
         run_id = uuid.uuid4().hex
         decision_id = fields.get("decision_id")
+        about = {key: value for key, value in fields.items() if key != "check"}
         try:
-            async with self._measured(name, run_id, fields):
+            async with self._measured(name, run_id, about) as run:
                 async with asyncio.timeout(self._timeout_s):
                     output = await self._agents[name](task)
+                if self._cost_of is not None and run is not None:
+                    run.cost(self._cost_of(output))
+                await _checked(fields.get("check"), output)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - an agent may fail in any way; it is recorded
@@ -215,7 +258,7 @@ class MonitoredOrchestrator:
 
     def _measured(
         self, name: str, run_id: str, fields: dict[str, Any]
-    ) -> contextlib.AbstractAsyncContextManager[object]:
+    ) -> contextlib.AbstractAsyncContextManager[MeasuredRun | None]:
         if self._monitor is None:
             return contextlib.nullcontext()
         return self._monitor.run(name, agent_type=self._types[name], run_id=run_id, **fields)
@@ -238,6 +281,17 @@ def _runner(name: str, agent: Agent) -> Callable[[Any], Awaitable[Any]]:
         return await result if inspect.isawaitable(result) else result
 
     return run
+
+
+async def _checked(check: Check | None, output: Any) -> None:
+    """Raise ``CheckFailedError`` if there is a check and it refuses the output."""
+    if check is None:
+        return
+    found = check(output)
+    if inspect.isawaitable(found):
+        found = await found
+    if not found:
+        raise CheckFailedError("the check refused the output")
 
 
 def _or(value: float | None, default: float) -> float:

@@ -99,8 +99,9 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
         (("backtest", "runs.csv", "--grid", "nonsense=1"), ("nonsense", "selfright config show")),
         (("backtest", "runs.csv", "--matrix"), ("no column task_id",)),
         (("retrain", "agents"), ("agents", "agent_selection")),
-        (("models", "agent_selectoin"), ("did you mean agent_selection",)),
-        (("rollback", "selection"), ("must be one of",)),
+        (("models", "--diff", "1", "2"), ("--diff", "selfright models MODEL")),
+        (("models", "--log"), ("--log", "selfright models MODEL")),
+        (("models", "routing", "--log", "--at", "0"), ("one of them at a time",)),
         (("report",), ("holds no fleet yet", "--data-dir")),
         (("alerts",), ("holds no fleet yet",)),
         (("check",), ("holds no fleet yet",)),
@@ -180,6 +181,23 @@ def test_an_unknown_name_is_no_success(rows: Path, monkeypatch: pytest.MonkeyPat
     ):
         done = CliRunner().invoke(app, words.split())
         _one_line(done.exit_code, done.stderr, 1, said)
+
+
+def test_an_unknown_model_version_or_time_is_explained(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which models, versions and times there are, the fleet knows: it is asked."""
+    monkeypatch.chdir(rows.parent)
+    assert CliRunner().invoke(app, ["import", str(rows)]).exit_code == 0
+    for words, code, said in (
+        ("models agent_selectoin", 2, "did you mean agent_selection"),
+        ("rollback selection", 2, "must be one of"),
+        ("models routing --diff 1 2", 1, "no version 1; routing has none"),
+        ("models --at yesterday", 2, "must be a datetime, RFC 3339 text"),
+        ("models --at 2200-01-01", 2, "still to come"),
+    ):
+        done = CliRunner().invoke(app, words.split())
+        _one_line(done.exit_code, done.stderr, code, said)
 
 
 def test_the_beginning_of_several_ids_is_not_called_unknown(

@@ -311,6 +311,19 @@ def test_a_model_is_retrained_and_rolled_back(fleet: Path) -> None:
     models = {item["model_type"]: item for item in elsewhere("models", cwd=fleet)}
     assert models["agent_selection"]["version"] == first["version"]
     assert len(models) == 5
+    log = answer("models", "agent_selection", "--log", cwd=fleet)
+    assert [(item["event"], item["reason"]) for item in log] == [
+        ("promoted", "rollback"),
+    ]
+    (then,) = answer("models", "agent_selection", "--at", log[0]["at"], cwd=fleet)
+    assert (then["version"], then["reason"]) == (first["version"], "rollback")
+    before = answer("models", "--at", "2001-01-01", cwd=fleet)
+    assert {row["version"] for row in before} == {None}
+    number = str(first["version"])
+    same = answer("models", "agent_selection", "--diff", number, number, cwd=fleet)
+    assert {each["change"] for each in same["differences"]} == {0.0}
+    for words in (["--log"], ["--at", "2001-01-01"], ["--diff", number, number], []):
+        assert selfright("models", "agent_selection", *words, cwd=fleet).exit_code == 0
 
 
 def test_a_retired_agent_is_hidden_and_its_figures_stay(fleet: Path) -> None:

@@ -151,6 +151,13 @@ def test_a_fleet_over_its_service(tmp_path: Path, service: Running) -> None:
     assert served["version"] == retrained["version"]
     models = {item["model_type"]: item for item in answer("models", cwd=tmp_path)}
     assert models["agent_selection"]["version"] == retrained["version"]
+    log = answer("models", "agent_selection", "--log", cwd=tmp_path)
+    assert log[-1]["version"] == retrained["version"]
+    (then,) = answer("models", "agent_selection", "--at", log[-1]["at"], cwd=tmp_path)
+    assert then["version"] == retrained["version"]
+    number = str(retrained["version"])
+    found = answer("models", "agent_selection", "--diff", number, number, cwd=tmp_path)
+    assert found["unit"] == "reward"
     checks = {item["check"]: item for item in answer("doctor", cwd=tmp_path)["checks"]}
     assert url in checks["owner"]["found"]
 

@@ -70,6 +70,8 @@ def test_outcomes_of_decisions_are_taken_one_or_many(filled: httpx.Client, probl
         ("select", {"candidates": []}, "candidates"),
         ("select", {"candidates": ["a", "a"]}, "candidates"),
         ("select", {"candidates": "good"}, "candidates"),
+        ("select", {"candidates": [{"a": 1}]}, "candidates"),
+        ("select", {"model_type": "parameter_optimization", "candidates": ["hot"]}, "candidates"),
         ("select", {"model_type": "latency_prediction"}, "model_type"),
         ("select", {"agents": ["good"]}, "agents"),
         ("predict/astrology", {}, "model_type"),
@@ -143,3 +145,77 @@ def test_a_number_that_json_does_not_have_is_refused_by_its_field(
     mute = f"/api/performance/alerts/{alert}/mute"
     problem(filled.post(mute, content=b'{"for_s": NaN}', headers=kind), 422, "for_s")
     problem(filled.post(mute, content=b'{"for_s": NaN', headers=kind), 422, "body")
+
+
+def test_what_served_when_and_why_is_told(
+    serve_new: Callable[..., httpx.Client], all_pages: Pages, problem: Check
+) -> None:
+    """The promotion log in pages; what served at a moment; what two versions differ in."""
+    client = serve_new()
+    for failures in (0, 5):
+        runs = [
+            {
+                "run_id": f"{failures}-{i}",
+                "agent_name": "a",
+                "status": "failure" if i < failures else "success",
+            }
+            for i in range(50)
+        ]
+        assert client.post(f"{PERFORMANCE}/runs", json=runs).status_code == 202
+        assert client.post(f"{LEARNING}/models/save", json={}).status_code == 200
+    path = f"{LEARNING}/models/agent_selection"
+    assert client.post(f"{path}/rollback", json={}).json()["version"] == 1
+    log = all_pages(client, f"{path}/promotions", limit=2)
+    assert [(e["version"], e["previous"], e["reason"]) for e in log] == [
+        (1, None, "saved"),
+        (2, 1, "saved"),
+        (1, 2, "rollback"),
+    ]
+    served = client.get(f"{LEARNING}/models", params={"at": log[1]["at"]}).json()["items"]
+    assert {row["model_type"]: row["version"] for row in served}["agent_selection"] == 2
+    found = client.get(f"{path}/diff", params={"before": 1, "after": 2}).json()
+    (change,) = found["differences"]
+    assert change["change"] < -0.02
+    assert (change["n_before"], change["n_after"]) == (50, 100)
+    problem(client.get(f"{path}/diff", params={"before": 1, "after": 7}), 404)
+    problem(client.get(f"{path}/diff", params={"before": 1}), 422, "after")
+    problem(client.get(f"{LEARNING}/models", params={"at": "soon"}), 422, "at")
+    problem(client.get(f"{LEARNING}/models/astrology/promotions"), 422, "model_type")
+    problem(client.get(f"{LEARNING}/models/astrology/diff?before=1&after=2"), 422, "model_type")
+
+
+def test_a_model_is_retrained_by_its_name(filled: httpx.Client, problem: Check) -> None:
+    """One that nobody registered is named, with those there are."""
+    path = f"{LEARNING}/models/latency_prediction/retrain"
+    result = filled.post(path, json={"reason": "why not"}).json()
+    assert (result["success"], result["reason"]) == (True, "why not")
+    problem(filled.post(f"{LEARNING}/models/mine/retrain", json={}), 422, "model_type")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "candidates", "context"),
+    [
+        ("routing", ["fast", "slow"], None),
+        ("parameter_optimization", [{"t": 0}, {"t": 1}], {"agent_name": "good"}),
+    ],
+)
+def test_routes_and_parameters_are_chosen_and_judged(
+    serve_new: Callable[..., httpx.Client], model_type: str, candidates: list[Any], context: Any
+) -> None:
+    """By the same routes as agents; outcomes in reverse order teach the model."""
+    client = serve_new()
+    body = {"model_type": model_type, "candidates": candidates, "context": context}
+    made = [client.post(f"{LEARNING}/select", json=body).json() for _ in range(20)]
+    assert all(sum(one["probabilities"].values()) == pytest.approx(1.0) for one in made)
+    best = next(iter(made[0]["probabilities"]))
+    outcomes = [
+        {"decision_id": one["decision_id"], "reward": float(one["agent_name"] == best)}
+        for one in reversed(made)
+    ]
+    answer = client.post(f"{LEARNING}/outcomes", json=outcomes)
+    assert answer.json()["accepted"] == 20, answer.text
+    about = {"agent_name": "good"} if context else {}
+    found = client.post(f"{LEARNING}/predict/{model_type}", json=about).json()["prediction"]
+    assert found == {"t": 0} if context else found["route"] == "fast"
+    counts = client.get(f"{LEARNING}/metrics").json()["updates"]
+    assert counts[model_type] == 20

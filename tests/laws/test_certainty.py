@@ -180,6 +180,43 @@ def test_the_vectorised_form_equals_the_scalar_form(
         assert bank.lane(slot).values == lane.values
 
 
+class Deaf(Diary):
+    """A keeper that wants to hear of no fifties, and renews nothing."""
+
+    def fifties(self, slots: Any, tens: Any) -> Any:
+        """Do nothing."""
+        del slots, tens
+        return np.zeros(0, dtype=np.int64), []
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10_000),
+    streams=st.sampled_from([1, 9, 150]),
+    level=st.sampled_from([15.0, 200.0]),
+)
+def test_without_fifties_the_forms_are_equal_too(seed: int, streams: int, level: float) -> None:
+    """A bank that keeps no sums of ten says and knows the same, but for these."""
+    rng, rows = np.random.default_rng(seed), 3_000
+    slots = rng.integers(0, streams, rows)
+    x = rng.random(rows) * np.where(np.arange(rows) < rows / 2, 1.0, 0.8)
+    block = Block(slots, x, np.arange(rows) * 3, np.arange(rows) * STEP_US)
+    grades = [grade(0.48, 1.0)] * REFERENCES
+    bank, ours, theirs = Bank(REFERENCES, RATE_BETS, fifties=False), Deaf(), Deaf()
+    for _ in range(streams):
+        bank.add(grades)
+    bank.feed(block, level, ours)
+    bank.keep()
+    lanes = _one_by_one(block, level, theirs, grades)
+    for heard in (ours, theirs):
+        for told in heard.heard.values():
+            told[:] = [one[:5] for one in told]  # the sixth of an alarm are sums of ten
+    assert ours.heard == theirs.heard
+    for slot, lane in lanes.items():
+        n, total, _, *evidence = _plain(bank.lane(slot))
+        assert [n, total, _plain(lane)[2], *evidence] == _plain(lane)
+
+
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),

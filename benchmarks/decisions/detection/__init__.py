@@ -5,7 +5,6 @@
 ``acting``     watch, certainty and trigger together, for one agent
 ``peers``      River's detectors and the rules over a window
 ``limits``     how far chance may have flattered a figure
-``table``      what is measured, beside its target
 ``alarms``, ``drops``, ``retrainings``, ``creeping``, ``real``, ``latency``, ``cost``  the scenarios
 ``scenarios``  their list
 """

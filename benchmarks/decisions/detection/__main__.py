@@ -18,7 +18,7 @@ import selfright
 from benchmarks.decisions.detection.page import page
 from benchmarks.decisions.detection.peers import WITHOUT, river_version
 from benchmarks.decisions.detection.scenarios import SCENARIOS
-from benchmarks.decisions.detection.table import Effort, Section
+from benchmarks.decisions.table import Effort, Section
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "benchmarks" / "detection.md"
 

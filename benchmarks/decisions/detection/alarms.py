@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.decisions.detection import ours, peers, streams
 from benchmarks.decisions.detection.limits import most_per_unit
 from benchmarks.decisions.detection.streams import Floats
-from benchmarks.decisions.detection.table import Cell, Effort, Section, short
-from benchmarks.decisions.detection.table import rate as as_rate
+from benchmarks.decisions.table import Cell, Effort, Section, short
+from benchmarks.decisions.table import rate as as_rate
 
 RATES = (0.72, 0.75, 0.80, 0.90, 0.95, 0.99)
 _PER = 10_000

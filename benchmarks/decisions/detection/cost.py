@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.decisions.detection import acting, ours, peers, streams
 from benchmarks.decisions.detection.ours import SECOND_US
-from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, short
+from benchmarks.decisions.table import Cell, Effort, Section, bounded, short
 from selfright.detect.certainty.bets import RATE_BETS, grade, values
 from selfright.detect.certainty.fleet import QUANTITIES, Certainty, Rows
 from selfright.detect.certainty.lane import Lane

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.decisions.detection import ours, peers, streams
 from benchmarks.decisions.detection.streams import Floats, pieces, ramp
-from benchmarks.decisions.detection.table import Cell, Effort, Section
-from benchmarks.decisions.detection.table import rate as as_rate
+from benchmarks.decisions.table import Cell, Effort, Section
+from benchmarks.decisions.table import rate as as_rate
 
 _BAD = 0.80
 

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.decisions.detection import ours, peers, streams
 from benchmarks.decisions.detection.limits import most_per_unit
 from benchmarks.decisions.detection.streams import Floats, pieces, ramp
-from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, delay, short
-from benchmarks.decisions.detection.table import rate as as_rate
+from benchmarks.decisions.table import Cell, Effort, Section, bounded, delay, short
+from benchmarks.decisions.table import rate as as_rate
 
 _WITHIN = 2000
 _MOST = {".90 -> .65": 40, ".90 -> .80": 165, ".90 -> .85": 580, ".90 -> .65 over 1,000": 400}

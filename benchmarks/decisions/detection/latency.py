@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.decisions.detection import ours, peers, streams
 from benchmarks.decisions.detection.alarms import cell
 from benchmarks.decisions.detection.streams import Floats
-from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, delay
+from benchmarks.decisions.table import Cell, Effort, Section, bounded, delay
 from selfright.detect.detection import WatchedMetric
 
 KINDS = (

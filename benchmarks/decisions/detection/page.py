@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.decisions.detection.table import Section
+from benchmarks.decisions.table import Section
 
 _HEAD = """\
 # When is an agent really worse? Measured

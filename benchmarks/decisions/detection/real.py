@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.decisions.detection import acting, ours, peers, streams
-from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, delay
+from benchmarks.decisions.table import Cell, Effort, Section, bounded, delay
 
 _FILE: Final = "llmdrift.parquet"
 _CHECKOUT: Final = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.decisions.detection import acting, ours, peers, streams
 from benchmarks.decisions.detection.limits import most_of, most_per_unit
 from benchmarks.decisions.detection.streams import pieces
-from benchmarks.decisions.detection.table import Cell, Effort, Section, bounded, delay, short
+from benchmarks.decisions.table import Cell, Effort, Section, bounded, delay, short
 
 
 def healthy(effort: Effort) -> list[Section]:

@@ -12,7 +12,7 @@ from benchmarks.decisions.detection.drops import delays, fleet
 from benchmarks.decisions.detection.latency import latency
 from benchmarks.decisions.detection.real import real
 from benchmarks.decisions.detection.retrainings import attempts, dips, healthy
-from benchmarks.decisions.detection.table import Effort, Section
+from benchmarks.decisions.table import Effort, Section
 
 SCENARIOS: Final[dict[str, Callable[[Effort], list[Section]]]] = {
     "steady": steady,

@@ -80,6 +80,18 @@ class Fleet(Protocol):
         """Return the versions of a model."""
         ...
 
+    def promotions(self, model_type: str) -> list[dict[str, Any]]:
+        """Return the promotion log of a model."""
+        ...
+
+    def serving_at(self, at: str, model_type: str | None) -> list[dict[str, Any]]:
+        """Return what served at a moment: every model, or one."""
+        ...
+
+    def compare(self, model_type: str, before: int, after: int) -> dict[str, Any]:
+        """Return what two versions of a model believe differently."""
+        ...
+
     def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
         """Let the parent of the served version serve again, or ``version``."""
         ...
@@ -169,28 +181,27 @@ class LocalFleet:
 
     def models(self) -> list[dict[str, Any]]:
         """See ``Fleet``."""
-        metrics = self.updater.get_metrics()
-        return [
-            {
-                "model_type": name,
-                "version": metrics.versions[name],
-                "on_trial": name in metrics.on_trial,
-                "updates": updates,
-            }
-            for name, updates in metrics.updates.items()
-        ]
+        return self.updater.models()
 
     def versions(self, model_type: str) -> list[dict[str, Any]]:
         """See ``Fleet``."""
-        from selfright.learn.model_type import ModelType
+        return [version.to_dict() for version in self.updater.versions(model_type)]
 
-        return [version.to_dict() for version in self.updater.versions(ModelType(model_type))]
+    def promotions(self, model_type: str) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        return [entry.to_dict() for entry in self.updater.promotions(model_type)]
+
+    def serving_at(self, at: str, model_type: str | None) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        return [served.to_dict() for served in self.updater.serving_at(at, model_type)]
+
+    def compare(self, model_type: str, before: int, after: int) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.updater.compare(model_type, before, after).to_dict()
 
     def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
         """See ``Fleet``."""
-        from selfright.learn.model_type import ModelType
-
-        return self.updater.rollback(ModelType(model_type), version).to_dict()
+        return self.updater.rollback(model_type, version).to_dict()
 
     def retire(self, name: str) -> None:
         """See ``Fleet``."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from selfright.cli import show
+from selfright.cli import registry_table, show
 from selfright.cli.command import FAILED, OK, command
 from selfright.cli.fleet import reach
 from selfright.cli.overview import retrainings_table
-from selfright.cli.session import MODEL_TYPES, Session, model_type
+from selfright.cli.session import MODEL_TYPES, Session, model_name, model_type
+from selfright.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 app = typer.Typer()
 
@@ -49,24 +54,43 @@ def retrain(
 def models(
     session: Session,
     model: Annotated[str | None, typer.Argument(help="Show the versions of this model.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="What served then (RFC 3339 or seconds).")
+    ] = None,
+    diff: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="V1 V2", help="What these two versions believe differently."),
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="What served when, and why.")] = False,
 ) -> None:
     """Print the models and what serves; of one model all its versions."""
-    name = None if model is None else model_type(model)
+    name = None if model is None else model_name(model)
+    if name is None and (diff is not None or log):
+        option = "--diff" if diff is not None else "--log"
+        raise ConfigError(option, None, f"is about one model: selfright models MODEL {option} ...")
+    if sum((at is not None, diff is not None, log)) > 1:
+        raise ConfigError("--at, --diff, --log", None, "ask one of them at a time")
     with reach(session) as fleet:
-        found = fleet.models() if name is None else fleet.versions(name)
+        if at is not None:
+            _print(session, fleet.serving_at(at, name), registry_table.serving)
+        elif name is None:
+            _print(session, fleet.models(), registry_table.models)
+        elif diff is not None:
+            _print(session, fleet.compare(name, *diff), registry_table.comparison)
+        elif log:
+            _print(session, fleet.promotions(name), registry_table.promotions)
+        else:
+            _print(session, fleet.versions(name), registry_table.versions)
+
+
+_Found = TypeVar("_Found")
+
+
+def _print(session: Session, found: _Found, table: Callable[[_Found], RenderableType]) -> None:
     if session.as_json:
         show.as_json(found)
-        return
-    if name is None:
-        rows = [(m["model_type"], m["version"], m["on_trial"], m["updates"]) for m in found]
-        show.console().print(show.table("", ("model", "serves", "on trial", "learnt from"), rows))
-        return
-    columns = [key for key in _VERSION_COLUMNS if any(key in item for item in found)]
-    lines = [[item.get(key) for key in columns] for item in found]
-    show.console().print(show.table(name, columns, lines))
-
-
-_VERSION_COLUMNS = ("version", "parent", "state", "created_at", "retrain_type", "samples", "reason")
+    else:
+        show.console().print(table(found))
 
 
 @command(app)
@@ -78,7 +102,7 @@ def rollback(
     ] = None,
 ) -> None:
     """Let an earlier version serve again."""
-    name = model_type(model)
+    name = model_name(model)
     with reach(session) as fleet:
         served = fleet.rollback(name, version)
     if session.as_json:

@@ -112,7 +112,21 @@ class RemoteFleet:
 
     def versions(self, model_type: str) -> list[dict[str, Any]]:
         """See ``Fleet``."""
-        return self._all(f"{_LEARNING}/models/{model_type}/versions", {}, backwards=True)
+        return self._all(f"{_LEARNING}/models/{model_type}/versions", {})
+
+    def promotions(self, model_type: str) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        return self._all(f"{_LEARNING}/models/{model_type}/promotions", {})
+
+    def serving_at(self, at: str, model_type: str | None) -> list[dict[str, Any]]:
+        """See ``Fleet``."""
+        found = list(self._get(f"{_LEARNING}/models", {"at": at})["items"])
+        return [row for row in found if model_type is None or row["model_type"] == model_type]
+
+    def compare(self, model_type: str, before: int, after: int) -> dict[str, Any]:
+        """See ``Fleet``."""
+        query = {"before": before, "after": after}
+        return dict(self._get(f"{_LEARNING}/models/{model_type}/diff", query))
 
     def rollback(self, model_type: str, version: int | None) -> dict[str, Any]:
         """See ``Fleet``."""

@@ -95,6 +95,14 @@ def model_type(word: str) -> str:
     return name
 
 
+def model_name(word: str) -> str:
+    """Return ``word`` as the name of a model, perhaps of the user's own; dashes will do.
+
+    Whether there is such a model only the fleet knows.
+    """
+    return word.strip().lower().replace("-", "_")
+
+
 def pairs(option: str, text: str | None) -> dict[str, str]:
     """Return ``a=b,c=d`` as a mapping. Raises ``ConfigError`` naming the option."""
     found: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -39,6 +40,15 @@ def parse(value: datetime | str | float, field: str = "timestamp") -> int:
     if not 0 <= ts_us <= MAX_US:  # also refuses NaN
         raise InvalidEventError(field, value, ACCEPTED)
     return round(ts_us)
+
+
+def parse_text(text: str, field: str) -> int:
+    """Return text as ``parse`` does, which may also be seconds since the epoch in digits."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return parse(text, field)
+    return parse(seconds if math.isfinite(seconds) else text, field)
 
 
 def iso(ts_us: int) -> str:

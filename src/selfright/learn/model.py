@@ -52,6 +52,10 @@ class Model(Protocol):
         """Return the arms something is known of, sorted."""
         ...
 
+    def counts_of_cells(self) -> list[tuple[str, str | None, float]]:
+        """Return arm, group and samples of every cell the belief rests on, sorted by name."""
+        ...
+
     def update(self, samples: Samples) -> None:
         """Learn samples in their order."""
         ...

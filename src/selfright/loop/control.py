@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from selfright.clock import monotonic_s
 from selfright.errors import BackpressureError, SelfrightError
@@ -46,6 +46,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("selfright")
 _ROWS_PER_READ: Final = 8192
+
+
+class Companion(Protocol):
+    """Something that follows the log beside the fold while the circle runs."""
+
+    def start(self) -> None:
+        """Follow by itself from now on. Idempotent."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Follow no more; takes ``timeout_s`` seconds at most. Idempotent."""
+        ...
+
+
 FOLDS: Final = "folds the log"
 
 
@@ -99,6 +113,8 @@ class Circle:
         )
         self.failures = 0
         self.last_failure: str | None = None
+        # What learns from the log beside the fold, in a thread of its own.
+        self.companion: Companion | None = None
 
     # ---- recording -------------------------------------------------------------------
 
@@ -190,6 +206,8 @@ class Circle:
                 self._died,
             )
             self._keeper.start()
+            if self.companion is not None:
+                self.companion.start()
 
     def stop(self, within_s: float | None = None) -> None:
         """Fold what came in, save a checkpoint, end the threads. Idempotent.
@@ -199,6 +217,8 @@ class Circle:
         start.
         """
         until_s = monotonic_s() + (self.settings.log.stop_s if within_s is None else within_s)
+        if self.companion is not None:
+            self.companion.stop(_left(until_s) / 2)
         if not self._drain.stop(_left(until_s)):
             return
         self._effects.stop(_left(until_s))
@@ -376,6 +396,10 @@ class Circle:
     def _dispatch(self) -> None:
         while self._pending:
             self._effects.perform(self._pending.popleft())
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Count a failure of somebody beside the circle, log it, show it in health."""
+        self._failed(where, error)
 
     def _failed(self, where: str, error: BaseException) -> None:
         self.failures += 1

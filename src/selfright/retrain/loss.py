@@ -206,6 +206,49 @@ class AbsoluteError:
         return {"name": self.name, "quantile": self.quantile}
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreGap:
+    """How far two scores lie below the best one: of a model that judges itself.
+
+    What is compared are scores in ``low..high``, higher is better, in place of
+    predictions; the outcome plays no part.
+
+    Raises
+    ------
+    ConfigError
+        If the bounds are not finite or not in order.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    name = "score"
+    has_belief = False
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
+            raise ConfigError("score bounds", (self.low, self.high), "need low < high")
+
+    @property
+    def usual_range(self) -> float:
+        """Scores that lie a fifth of the bounds apart."""
+        return 0.2 * (self.high - self.low)
+
+    def compare(self, y: float, champion: float, challenger: float) -> Comparison:
+        """See ``Loss``."""
+        p = _clipped(champion, self.low, self.high)
+        q = _clipped(challenger, self.low, self.high)
+        if p == q:
+            return Comparison(self.high - p, self.high - p)
+        # Nothing about an event bounds a score before it is known, but the range does.
+        most = self.high - self.low
+        return Comparison(self.high - p, self.high - q, most, most)
+
+    def to_state(self) -> dict[str, Any]:
+        """See ``Loss``."""
+        return {"name": self.name, "low": self.low, "high": self.high}
+
+
 _LOSS_OF: Final[dict[str, Loss]] = {
     "agent_selection": LogLoss(),
     "routing": LogLoss(),
@@ -229,6 +272,8 @@ def loss_from(state: dict[str, Any]) -> Loss:
             return SquaredError(low, high)
         case {"name": "absolute_error" | "pinball", "quantile": quantile}:
             return AbsoluteError(quantile)
+        case {"name": "score", "low": low, "high": high}:
+            return ScoreGap(low, high)
     raise ValueError(f"no such loss: {state!r}")
 
 

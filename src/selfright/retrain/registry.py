@@ -101,6 +101,10 @@ class ModelRegistry(Protocol):
         """
         ...
 
+    def model_types(self) -> list[str]:
+        """Return the model types of which anything was ever kept, sorted."""
+        ...
+
     def versions(self, model_type: str) -> list[ModelVersion]:
         """Return all versions, oldest first; none for an unknown model type."""
         ...
@@ -215,6 +219,11 @@ class FileRegistry:
         """See ``ModelRegistry``."""
         with self._disk():
             return self._shelf(model_type).rollback(version, reason, now_us)
+
+    def model_types(self) -> list[str]:
+        """See ``ModelRegistry``."""
+        with self._disk():
+            return sorted(name for name, shelf in self._shelves.items() if shelf.versions())
 
     def versions(self, model_type: str) -> list[ModelVersion]:
         """See ``ModelRegistry``."""

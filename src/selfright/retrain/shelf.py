@@ -48,6 +48,7 @@ from selfright.retrain.version_folder import NewVersion, empty, read_manifest, r
 
 _log = logging.getLogger("selfright")
 
+QUARANTINED: Final = "quarantined: "  # begins the reason of every refusal of a damaged version
 _QUARANTINE: Final = "quarantine"
 _UNFINISHED: Final = ".unfinished-"  # a version that is being written
 _GOING: Final = ".going-"  # a version that is being deleted
@@ -273,7 +274,7 @@ class Shelf:
         return self._manifests[version]
 
     def _corrupt(self, version: int) -> CorruptLogError:
-        reason = f"quarantined: {self._damaged[version]}"
+        reason = f"{QUARANTINED}{self._damaged[version]}"
         return CorruptLogError(f"{self._type} version {version}", None, reason)
 
     def _known_numbers(self) -> str:

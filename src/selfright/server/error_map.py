@@ -22,6 +22,7 @@ from selfright.errors import (
     TransportError,
     UnknownNameError,
 )
+from selfright.retrain.shelf import QUARANTINED
 from selfright.server.problem import Problem, of_status
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def problem_of(error: SelfrightError) -> Problem:  # noqa: PLR0911 - one line pe
             return Problem(507, "storage-refused", detail, headers=_retry_after(STORAGE_RETRY_S))
         case TransportError(retryable=retryable):
             return Problem(503 if retryable else 502, "other-side-failed", str(error))
+        case CorruptLogError(reason=reason) if reason.startswith(QUARANTINED):
+            return Problem(409, "quarantined", str(error))
         case CorruptLogError():
             return Problem(500, "corrupt-log", "stored bytes are damaged; see the service's log")
         case _:

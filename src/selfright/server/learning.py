@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import anyio.to_thread
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from selfright.errors import InvalidEventError, SelfrightError
@@ -27,6 +27,7 @@ from selfright.server.shape import (
     IngestAnswer,
     Page,
     PredictBody,
+    RetrainByNameBody,
     RollbackBody,
     SelectBody,
 )
@@ -34,8 +35,9 @@ from selfright.server.shape import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from selfright.online_learning import RealTimeModelUpdater
     from selfright.server.service import Service
+
+Version = Annotated[int, Query(ge=1, le=2**53)]
 
 _PREFIX: Final = "/api/learning"
 _MAX_OUTCOMES: Final = 10_000
@@ -73,7 +75,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         if service.updater is None:
             return answer({"connected": False, "running": False, "models": []})
         status = {"connected": True, "running": service.circle.running}
-        return answer({**status, "models": models_of(service.updater)})
+        return answer({**status, "models": service.updater.models()})
 
     @routes.get("/metrics", summary="Counts of the models")
     @needs(Scope.READ)
@@ -83,23 +85,15 @@ def _reading(routes: APIRouter, service: Service) -> None:
 
     @routes.get("/models", summary="Models", responses=answers(200, Page))
     @needs(Scope.READ)
-    def get_models() -> Response:
-        """Return one row per model: what serves, what is on trial, what it has learnt."""
-        return answer(page(models_of(service.learner()), None))
+    def get_models(at: str | None = None) -> Response:
+        """Return one row per model: what serves, what is on trial, what it has learnt.
 
-
-def models_of(updater: RealTimeModelUpdater) -> list[dict[str, Any]]:
-    """Return one row per model: what serves, what is on trial, what it has learnt."""
-    metrics = updater.get_metrics()
-    return [
-        {
-            "model_type": name,
-            "version": metrics.versions[name],
-            "on_trial": name in metrics.on_trial,
-            "updates": updates,
-        }
-        for name, updates in metrics.updates.items()
-    ]
+        With `at`, a time: what served then, since when and why.
+        """
+        updater = service.learner()
+        if at is None:
+            return answer(page(updater.models(), None))
+        return answer(page([served.to_dict() for served in updater.serving_at(at)], None))
 
 
 def _choosing(routes: APIRouter, service: Service) -> None:
@@ -230,24 +224,46 @@ def _items(body: bytes) -> Sequence[bytes | msgspec.Raw]:
 def _versions(routes: APIRouter, service: Service) -> None:
     @routes.get("/models/{model_type}", summary="One model")
     @needs(Scope.READ)
-    def get_model(model_type: ModelType) -> Response:
+    def get_model(model_type: str) -> Response:
         """Return what serves, what is on trial, and the version's record."""
         updater = service.learner()
-        row = next(row for row in models_of(updater) if row["model_type"] == model_type.value)
         known = {version.version: version for version in updater.versions(model_type)}
+        row = next(row for row in updater.models() if row["model_type"] == model_type)
         return answer({**row, "versions": len(known), "served": known.get(row["version"])})
 
     @routes.get(
         "/models/{model_type}/versions", summary="Versions", responses=pages_of(ModelVersion)
     )
     @needs(Scope.READ)
-    def get_versions(model_type: ModelType, limit: Limit = 100, cursor: Cursor = None) -> Response:
-        """Return the versions of a model with their lineage, oldest first."""
+    def get_versions(model_type: str, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        """Return the versions of a model with their lineage, oldest first.
+
+        Damaged ones are `quarantined`; their `reason` says what is wrong with them.
+        """
         after = -1 if cursor is None else offset_of(cursor)
         found = [item for item in service.learner().versions(model_type) if item.version > after]
         shown = found[:limit]
         following = close_cursor(str(shown[-1].version)) if len(found) > limit else None
         return answer(page(shown, following))
+
+    @routes.get("/models/{model_type}/promotions", summary="What served when, and why")
+    @needs(Scope.READ)
+    def get_promotions(model_type: str, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        """Return the promotion log of a model, oldest first, with the gate's records."""
+        start = 0 if cursor is None else offset_of(cursor)
+        found = service.learner().promotions(model_type)[start:]
+        shown = [entry.to_dict() for entry in found[:limit]]
+        following = close_cursor(str(start + limit)) if len(found) > limit else None
+        return answer(page(shown, following))
+
+    @routes.get("/models/{model_type}/diff", summary="What two versions believe differently")
+    @needs(Scope.READ)
+    def get_diff(model_type: str, before: Version, after: Version) -> Response:
+        """Return what is expected per arm and group, before and after, largest change first.
+
+        And the hyperparameters that differ, the samples and the gate's records.
+        """
+        return answer(service.learner().compare(model_type, before, after).to_dict())
 
     @routes.post(
         "/models/save",
@@ -259,13 +275,32 @@ def _versions(routes: APIRouter, service: Service) -> None:
         return answer(service.learner().save())
 
     @routes.post(
+        "/models/{model_type}/retrain",
+        summary="Retrain a model by its name",
+        openapi_extra=json_body(RetrainByNameBody, required=False),
+    )
+    @needs(Scope.OPERATE)
+    async def post_retrain(request: Request, model_type: str) -> Response:
+        """Retrain a model, also one of the user's own; answered once it was made.
+
+        `/api/performance/trigger-retraining` does not wait for long, but knows the five
+        models only.
+        """
+        body = await read_object(request, RetrainByNameBody, optional=True)
+        updater = service.learner()
+        result = await anyio.to_thread.run_sync(
+            updater.trigger_retraining, model_type, body.reason, body.force_full_retrain
+        )
+        return answer(result.to_dict())
+
+    @routes.post(
         "/models/{model_type}/rollback",
         summary="Roll back a model",
         openapi_extra=json_body(RollbackBody, required=False),
         responses=answers(200, ModelVersion),
     )
     @needs(Scope.OPERATE)
-    async def post_rollback(request: Request, model_type: ModelType) -> Response:
+    async def post_rollback(request: Request, model_type: str) -> Response:
         """Let the parent of the served version serve again, or `version`."""
         body = await read_object(request, RollbackBody, optional=True)
         updater = service.learner()

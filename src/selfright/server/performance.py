@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import anyio.to_thread
@@ -270,10 +269,4 @@ def _runs(routes: APIRouter, service: Service) -> None:
 
 
 def _time(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        return timestamp.parse(text, field)
-    return timestamp.parse(seconds if math.isfinite(seconds) else text, field)
+    return None if text is None else timestamp.parse_text(text, field)

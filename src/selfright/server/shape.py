@@ -43,6 +43,13 @@ class RetrainBody(Struct, frozen=True, forbid_unknown_fields=True):
     model_type: ModelTypeWord = "agent_selection"
 
 
+class RetrainByNameBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why and how to retrain. Incremental unless ``force_full_retrain``."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "Manual trigger"
+    force_full_retrain: bool = False
+
+
 class MuteBody(Struct, frozen=True, forbid_unknown_fields=True):
     """For how many seconds an alert shall be silent; at most a year."""
 

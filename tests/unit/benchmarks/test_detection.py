@@ -24,9 +24,10 @@ runpy.run_module("{PACKAGE}", run_name="__main__")
 
 @pytest.fixture
 def module(monkeypatch):
-    """Return a function from a name to that module of the benchmark."""
+    """Return a function from a name to that module of the benchmark, or to one that it shares."""
     monkeypatch.syspath_prepend(ROOT)
-    return lambda name: importlib.import_module(f"{PACKAGE}.{name}")
+    shared = {"table": "benchmarks.decisions.table"}
+    return lambda name: importlib.import_module(shared.get(name, f"{PACKAGE}.{name}"))
 
 
 def run(*arguments, folder):

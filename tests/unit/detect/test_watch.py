@@ -199,7 +199,7 @@ def test_new_thresholds_judge_old_outcomes(feed):
 
 
 def test_agents_weigh_little(feed):
-    """Ten thousand agents with six metrics and full memories take less than 40 MB."""
+    """Ten thousand agents with six metrics and full memories take less than 24 MB."""
     watch, agents, rng = FleetWatch(POLICY), 500, np.random.default_rng(1)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -214,4 +214,4 @@ def test_agents_weigh_little(feed):
     del values, good, at
     weight = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert weight / agents <= 4000
+    assert weight / agents <= 2400

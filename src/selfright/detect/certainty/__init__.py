@@ -7,6 +7,7 @@
 ``bank``          the same for blocks of outcomes, and who is told of alarms
 ``reference``     what an agent was: baseline and anchor of a rate
 ``rank``          what a quantity was: latency, cost, tokens and memory as ranks
+``sides``         which streams are the sides of which baseline
 ``spike``         a single value far from all that was usual
 ``bound``         a lower bound of a mean, quickly
 ``change_point``  between which outcomes a drop began

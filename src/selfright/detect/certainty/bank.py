@@ -25,6 +25,7 @@ from selfright.detect.certainty.passes import Outcomes, Passed, abreast, at_leng
 Bools = npt.NDArray[np.bool_]
 
 _ROOM: Final = 64
+_GROWTH: Final = 16  # a part: what is not used yet stands idle in memory
 # From so many streams on they are taken abreast.
 _MANY: Final = 32
 # At length, a stream with fewer outcomes than the longest pays for all of that one's; one with
@@ -84,7 +85,7 @@ class Bank:
     bets
         The drops that are bet on.
     fifties
-        Whether the keeper wants to hear of fifty outcomes.
+        Whether the keeper wants to hear of fifty outcomes; sums of ten are followed for it.
 
     Notes
     -----
@@ -95,7 +96,7 @@ class Bank:
     def __init__(self, references: int, bets: Bets, *, fifties: bool = True) -> None:
         self._references, self._fifties = references, fifties
         self._streams = 0
-        self._kept = Columns.new(references, _ROOM)
+        self._kept = self._without_outcomes(_ROOM)
         self._worths = Worths(bets)
         self._undo: list[tuple[Ints, Columns]] = []
 
@@ -106,7 +107,7 @@ class Bank:
         """Return the number of a new stream with these references."""
         slot = self._streams
         if slot == len(self._kept.n):
-            wider = Columns.new(self._references, slot + max(_ROOM, slot // 8))
+            wider = self._without_outcomes(slot + max(_ROOM, slot // _GROWTH))
             wider.write(np.arange(slot), self._kept)
             self._kept = wider
         self._streams += 1
@@ -145,12 +146,15 @@ class Bank:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what ``to_state`` returned, in a bank without streams."""
         streams = self._streams = state["streams"]
-        kept = self._kept = Columns.new(self._references, max(streams, _ROOM))
+        kept = self._kept = self._without_outcomes(max(streams, _ROOM))
         kept.reals[:, :streams] = state["reals"].reshape(-1, streams) if streams else 0.0
         kept.wholes[:, :streams] = state["wholes"].reshape(-1, streams) if streams else 0
         pairs = state["grades"].reshape(-1, 2).tolist()
         rows = self._worths.rows([(low, high) for low, high in pairs])
         kept.grade[:, :streams] = np.array(rows, np.int64).reshape(self._references, streams)
+
+    def _without_outcomes(self, streams: int) -> Columns:
+        return Columns.new(self._references, streams, edges=self._fifties)
 
     # ---- blocks ----------------------------------------------------------------------
 

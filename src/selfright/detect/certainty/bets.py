@@ -103,7 +103,8 @@ def values(of: Grade, bets: Bets) -> Values:
     return NO_VALUES if of == NO_GRADE else _values(*of, bets)
 
 
-@lru_cache(maxsize=65_536)
+# 2 MB when full: a bank keeps what its streams are worth itself.
+@lru_cache(maxsize=4096)
 def _values(low: int, high: int, bets: Bets) -> Values:
     p0, share = low / REFERENCE_GRID, TEMPER_GRID / high
     at_zero, at_one = [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -38,8 +39,8 @@ class Running(NamedTuple):
     @classmethod
     def of(cls, reals: Floats, references: int) -> Running:
         """Return the views of ``Columns.reals``, or of one after the other along time."""
-        first = 1 + _EDGES + _MARKS * references
-        parts, (*time, _, width) = [], reals.shape
+        parts, (*time, first, width) = [], reals.shape
+        first -= references * (2 * BETS + _MARKS)
         for rows in (BETS, BETS, _MARKS):
             last = first + rows * references
             parts.append(reals[..., first:last, :].reshape(*time, rows, references, width))
@@ -55,7 +56,7 @@ class Columns:
 
     Notes
     -----
-    56 bytes a stream, and 192 more a reference.
+    16 bytes a stream, 40 more with edges, and 192 more a reference.
     """
 
     __slots__ = ("reals", "references", "wholes")
@@ -64,10 +65,10 @@ class Columns:
         self.references, self.reals, self.wholes = references, reals, wholes
 
     @classmethod
-    def new(cls, references: int, width: int) -> Columns:
-        """Return the state of streams without outcomes."""
+    def new(cls, references: int, width: int, *, edges: bool = True) -> Columns:
+        """Return the state of streams without outcomes; ``edges``: sums of ten are asked for."""
         wholes = 1 + references * (1 + 3 * _MARKS)
-        reals = 1 + _EDGES + references * (2 * BETS + 2 * _MARKS)
+        reals = 1 + _EDGES * edges + references * (2 * BETS + 2 * _MARKS)
         made = cls(references, np.zeros((reals, width)), np.zeros((wholes, width), dtype=np.int64))
         running = made.running
         running.products[:] = running.heights[:] = 1.0
@@ -121,18 +122,22 @@ class Columns:
 
     @property
     def edges(self) -> Floats:
-        """That sum where each ten of the latest fifty began."""
-        return self.reals[1 : 1 + _EDGES]
+        """That sum where each ten of the latest fifty began; no rows where nobody asks for it."""
+        return self.reals[1 : self._first_mark]
 
     @property
     def mark_total(self) -> Floats:
         """That sum at the marks."""
-        return self._marks(self.reals, 1 + _EDGES)
+        return self._marks(self.reals, self._first_mark)
 
     @property
     def running(self) -> Running:
         """Totals, P, S and H: what each outcome changes."""
         return Running.of(self.reals, self.references)
+
+    @property
+    def _first_mark(self) -> int:
+        return len(self.reals) - self.references * (2 * BETS + 2 * _MARKS)
 
     def _marks(self, of: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         # All rows of a mark lie together, so that this is a view.
@@ -143,10 +148,10 @@ class Columns:
     # ---- one stream ------------------------------------------------------------------
 
     def lane(self, column: int, bets: Bets, grades: list[Grade]) -> Lane:
-        """Return one stream in its scalar form."""
+        """Return one stream in its scalar form; without edges its sums of ten are NaN."""
         lane = Lane(self.references)
         lane.n, lane.total = int(self.n[column]), float(self.total[column])
-        lane.edges = self.edges[:, column].tolist()
+        lane.edges = self.edges[:, column].tolist() or [nan] * _EDGES
         lane.values = [values(grades[g], bets) for g in self.grade[:, column].tolist()]
         _, *running = self.running
         lane.products, lane.sums, lane.heights = (of[..., column].T.tolist() for of in running)

@@ -179,9 +179,9 @@ def _finish(part: Columns, outcomes: Outcomes, totals: Floats, last: npt.NDArray
     np.copyto(part.mark_total, totals[1:].reshape(-1)[place], where=moved)
     np.copyto(part.mark_offset, offset.reshape(-1)[place], where=moved)
     np.copyto(part.mark_ts, ts_us.reshape(-1)[place], where=moved)
-    begun = _TENS - part.n % FIFTY
-    at = np.flatnonzero((begun >= 0) & (begun < taken))
-    if len(at):
+    if len(part.edges):
+        begun = _TENS - part.n % FIFTY
+        at = np.flatnonzero((begun >= 0) & (begun < taken))
         edge, stream = np.divmod(at, width)
         part.edges[edge, stream] = totals[begun.reshape(-1)[at], stream]
     part.n[:] += taken

@@ -21,14 +21,15 @@ from selfright.detect.certainty.episode import Episode, Finds
 from selfright.detect.certainty.found import Found
 from selfright.detect.certainty.lane import Mark
 from selfright.detect.certainty.rank import RankPart, RankReferences, octaves
+from selfright.detect.certainty.sides import SIDES, Sides
 from selfright.detect.certainty.spike import Spike, Spikes
 from selfright.detect.detection import Kind
 
-SIDES: Final = 2  # high, low: streams 2 k and 2 k + 1 share the baseline k
+_NO_STREAM: Final = -1
 
 
 class Quantities:
-    """Pairs of streams of ranks: one for values that rise, one for values that fall.
+    """Streams of ranks: one for values that rise, and where that is news one for values that fall.
 
     A stream of ranks has mean 1/2 until something changes, so there is one reference and
     nothing to confirm: an alarm warns, and a certain return ends it.
@@ -37,6 +38,7 @@ class Quantities:
     def __init__(self) -> None:
         self.bank = Bank(1, RANK_BETS, fifties=False)
         self.references = RankReferences()
+        self.sides = Sides()
         self.spikes = Spikes()
         self.episodes: dict[int, Episode] = {}
         self.found: list[Found] = []
@@ -49,7 +51,7 @@ class Quantities:
 
     def add(self, *, low: bool) -> int:
         """Return the number of a new baseline; ``low``: values that fall are news, too."""
-        for _ in range(SIDES):
+        for _ in self.sides.add(low=low):
             self.bank.add([NO_GRADE])
         return self.references.add(low=low)
 
@@ -108,7 +110,7 @@ class Quantities:
     def restart(self, of: int) -> None:
         """Learn a baseline anew, and end the episodes of its streams."""
         self.references.restart(of)
-        for slot in (SIDES * of, SIDES * of + 1):
+        for slot in self.sides.streams(of):
             self.bank.use(slot, [NO_GRADE])
             self.bank.clear(slot)
             self.episodes.pop(slot, None)
@@ -130,7 +132,7 @@ class Quantities:
         """Open an episode, or hear that it goes on."""
         del alarms
         slot, lane, grades = accused
-        self.references.tainted[slot // SIDES] = True
+        self.references.tainted[self.sides.baseline(slot)] = True
         if slot in self.episodes:
             self._changing(slot).alarm(0, here, lane.changed(0))
             return
@@ -160,6 +162,9 @@ class Quantities:
         """Take over what ``to_state`` returned."""
         self.bank.restore(state["bank"])
         self.references = RankReferences.from_state(state["references"])
+        self.sides = Sides()
+        for low in self.references.low[: len(self.references)].tolist():
+            self.sides.add(low=low)
         self.spikes = Spikes.from_state(state["spikes"])
         self.episodes = {slot: Episode.from_state(found) for slot, found in state["episodes"]}
 
@@ -226,7 +231,8 @@ class Quantities:
         if self._credits.any():
             x += self._credits.reshape(-1)[place] * (1.0 - x)
         already = len(self.found)
-        block = Block(SIDES * of[at] + side, x, ranks.offset[at], ranks.ts_us[at])
+        slots = self.sides.high(of)[at] + side
+        block = Block(slots, x, ranks.offset[at], ranks.ts_us[at])
         self.bank.feed(block, self._level, self)
         # The bank counts the rows of what it was fed.
         self.found[already:] = [
@@ -243,8 +249,8 @@ class Quantities:
         agent would push those of all others out.
         """
         suspected = np.zeros(len(z), dtype=np.bool_)
-        for side in range(SIDES):
-            slots = SIDES * block.slot + side
+        high, low = self.sides.high(block.slot), self.references.low[block.slot]
+        for slots in (high, np.where(low, high + 1, _NO_STREAM)):
             open_ = np.isin(slots, list(suspects))
             for one in said:  # each opens an episode or ends it
                 open_ ^= (slots == one.slot) & (rows > one.row)
@@ -252,19 +258,19 @@ class Quantities:
         columns = (block.offset, block.ts_us, block.slot, block.x, z)
         for at in np.flatnonzero(~suspected).tolist():
             offset, ts_us, of, value, deviation = (column[at].item() for column in columns)
-            if deviation >= 0.0 or self.references.low[of]:
+            if deviation >= 0.0 or low[at]:
                 usual = self.references.median(of) or 0.0
                 self.spikes.note(Spike(offset, ts_us, of, value, usual, deviation))
 
     def _renew(self, streams: Ints) -> None:
         due = set(streams.tolist())
         for slot in self.episodes:
-            if slot // SIDES in due:
-                self.references.tainted[slot // SIDES] = True
+            if self.sides.baseline(slot) in due:
+                self.references.tainted[self.sides.baseline(slot)] = True
         below = self.references.renew(streams)
         for stream, bound in zip(streams.tolist(), below.tolist(), strict=True):
             of = grade(bound, 1.0)
-            for slot in (SIDES * stream, SIDES * stream + 1):
+            for slot in self.sides.streams(stream):
                 self._undo_grades.append((slot, self.bank.grades(slot)))
                 self.bank.use(slot, [of])
 
@@ -273,7 +279,7 @@ class Quantities:
         self.found.append(
             Found(
                 row, slot, kind, here, episode.changed, episode.alarms, 0, bound, 1.0,
-                self.references.median(slot // SIDES), 0, None, self._level,
+                self.references.median(self.sides.baseline(slot)), 0, None, self._level,
                 here.n - episode.at.n, episode.said,
             )
         )  # fmt: skip

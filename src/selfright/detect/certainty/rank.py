@@ -64,7 +64,7 @@ class RankReferences:
         self._near = np.zeros((_ROOM, 2), dtype=np.float32)  # buckets that are not far lie within
         self._base = np.zeros((_ROOM, BUCKETS), dtype=np.uint16)  # in eighths of a value
         self._waiting = np.zeros((_ROOM, 2, BUCKETS), dtype=np.uint8)
-        self._young: dict[int, array[int]] = {}
+        self._young: dict[int, array[int]] = {}  # octaves, which 16 bits hold
         self._streams = 0
 
     def __len__(self) -> int:
@@ -76,11 +76,11 @@ class RankReferences:
         if number == len(self.seen):
             for name in _COLUMNS:
                 column = getattr(self, name)
-                more = np.zeros_like(column[: max(_ROOM, len(column) // 8)])
+                more = np.zeros_like(column[: max(_ROOM, len(column) // 16)])
                 setattr(self, name, np.concatenate([column, more]))
         self._streams += 1
         self.low[number] = low
-        self._young[number] = array("q")
+        self._young[number] = array("h")
         return number
 
     def left(self, streams: Ints) -> Ints:
@@ -173,7 +173,7 @@ class RankReferences:
         self.tainted[stream] = False
         self._base[stream] = 0
         self._waiting[stream] = 0
-        self._young[stream] = array("q")
+        self._young[stream] = array("h")
 
     def known(self, stream: int) -> float:
         """Return on how many values the baseline rests; old ones count by halves and quarters."""
@@ -217,7 +217,7 @@ class RankReferences:
             made.add()
         for name in _COLUMNS:
             getattr(made, name)[: len(made)] = state[name]
-        made._young = {number: array("q", values) for number, values in state["young"]}
+        made._young = {number: array("h", values) for number, values in state["young"]}
         return made
 
 

@@ -87,7 +87,7 @@ class RateReferences:
         """Return the number of a new stream."""
         number = self._streams
         if number == len(self._ring):
-            more = max(64, number // 8)
+            more = max(64, number // 16)
             self._counts = np.concatenate([self._counts, np.zeros((5, more), np.int64)], axis=1)
             self._ring = np.concatenate([self._ring, np.zeros((more, _ROOM), np.uint8)])
         self._streams += 1

@@ -6,6 +6,7 @@
 ``question``      what the Beta rule asks of a rate, and its answers
 ``out_of_order``  latest outcomes that leave the window out of order
 ``latch``         state machines over a block: what was switched last
+``ring``          the latest outcomes of rates, with their minutes
 ``lanes``         rows of whole numbers, each as narrow as its numbers allow
 ``standing``      what is likely at this moment, at any row of a block
 ``state``         all of it as arrays for a checkpoint

@@ -23,9 +23,9 @@ from selfright.detect.columns.entries import (
     running,
     steps,
 )
-from selfright.detect.columns.lanes import Pairs
 from selfright.detect.columns.latch import before, latched
 from selfright.detect.columns.out_of_order import Course, Outcomes, followed
+from selfright.detect.columns.ring import Ring
 from selfright.detect.columns.window import Said
 from selfright.detect.detection import Signal
 
@@ -82,7 +82,7 @@ class BetaColumns:
     come in the order of their minutes: their number is the smaller of the two, and their sum
     a difference of running sums, so that of what came before the block only those are read that
     leave. Where some are out of order, they leave in the order in which they came as long as no
-    minute ends; where one does, see ``out_of_order``. Two bytes an outcome kept.
+    minute ends; where one does, see ``out_of_order``. A byte an outcome kept; see ``ring``.
     """
 
     def __init__(
@@ -102,9 +102,7 @@ class BetaColumns:
         self.total: Ints = np.zeros(0, dtype=np.int64)
         self.open: Bools = np.zeros(0, dtype=np.bool_)  # likely once, not yet unlikely
         self.stands: Bools = np.zeros(0, dtype=np.bool_)  # likely at this moment
-        # Of outcome i at place i % recent: minute % minutes, and the outcome.
-        narrow = np.int8 if self._minutes <= 1 << 7 else np.int16
-        self._ring = Pairs(policy.recent, narrow)
+        self._ring = Ring(policy.recent, policy.window_minutes)
 
     def reach(self, streams: int) -> None:
         """Make room to number so many streams."""
@@ -157,12 +155,7 @@ class BetaColumns:
         at = (last + 1 - size)[of] + step
         position = (self.seen[stream] + entries.size - size)[of] + step
         shift = None if entries.shift is None else entries.shift[of]
-        self._ring.write(
-            stream[of],
-            position % self._recent,
-            (entries.minute[at] % self._minutes, entries.value[at]),
-            shift,
-        )
+        self._ring.write(stream[of], position, (entries.minute[at], entries.value[at]), shift)
         self.n[stream] = block.course.n[last]
         self.total[stream] = block.course.total[last]
         self.seen[stream] = block.course.seen[last]
@@ -191,10 +184,10 @@ class BetaColumns:
         """Return the latest outcomes of streams; ``of`` is the place in ``stream``."""
         of, step = steps(self.n[stream])
         position = (self.seen[stream] - self.n[stream])[of] + step
-        shift = SHIFT[stream % METRICS][of]
-        slot, value = self._ring.read(stream[of], position % self._recent, shift)
+        metric = (stream % METRICS)[of]
+        minute, value = self._ring.read(stream[of], position, metric, SHIFT[metric])
         newest = self._windows.newest[stream][of]
-        return Outcomes(of, value, newest - (newest - slot) % self._minutes)
+        return Outcomes(of, value, newest - (newest - minute) % self._minutes)
 
     def restore(self, stream: Ints, seen: Ints, kept: Outcomes) -> None:
         """Take over what ``outcomes`` returned, as far as memory and window reach back."""
@@ -217,9 +210,10 @@ class BetaColumns:
         kept = self.n[stream]
         leaving = np.minimum(gone[entries.last], kept)
         which, step = steps(leaving)
-        place = ((self.seen[stream] - kept)[which] + step) % self._recent
+        position = (self.seen[stream] - kept)[which] + step
         shift = None if entries.shift is None else entries.shift[which]
-        left = running(self._ring.second(stream[which], place, shift))
+        _, values = self._ring.read(stream[which], position, entries.metric[which], shift)
+        left = running(values)
         begin = (np.cumsum(leaving) - leaving)[of]
         total -= left[begin + np.minimum(gone, leaving[of])] - left[begin]
         own = np.maximum(gone - kept[of], 0)
@@ -275,12 +269,8 @@ class BetaColumns:
         """Write all the latest outcomes of streams anew; count and seen are set."""
         of, step = steps(self.n[stream])
         position = (self.seen[stream] - self.n[stream])[of] + step
-        self._ring.write(
-            stream[of],
-            position % self._recent,
-            (kept.minute % self._minutes, kept.value),
-            SHIFT[stream % METRICS][of],
-        )
+        shift = SHIFT[stream % METRICS][of]
+        self._ring.write(stream[of], position, (kept.minute, kept.value), shift)
 
 
 _NONE: Ints = np.zeros(0, dtype=np.int64)

@@ -23,6 +23,8 @@ SCORE_BITS: Final = 32  # a score counts in 2^-32
 SHIFT: Final = np.array(
     [SCORE_BITS if metric is WatchedMetric.ACCURACY else 0 for metric in WatchedMetric]
 )
+# Which sign the values of each metric have.
+SIGN: Final = np.array([BOUNDS[metric].sign for metric in WatchedMetric])
 _METRIC: Final = np.arange(METRICS)
 
 

@@ -1,17 +1,26 @@
-"""Rows of whole numbers, two per stream, each as narrow as its numbers allow."""
+"""Rows of whole numbers by stream, each of the narrowest type that holds its numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Place = slice | Ints
 
 NONE: Final = np.iinfo(np.int32).min  # the stream has no lane
-# A table grows by an eighth: half as much again would stand idle in memory.
-_GROWTH: Final = 8
+_TYPES: Final = (np.int8, np.int16, np.int32, np.int64)
+_MOST: Final = np.array([np.iinfo(of).max for of in _TYPES])
+_WIDE: Final = len(_TYPES) - 1
+_BITS: Final = 2  # of a lane's number say in which table it is, those above in which row
+_TABLE: Final = (1 << _BITS) - 1
+# Tables grow by a sixteenth, and gaps of more than an eighth are closed: rows that stand idle are
+# memory, and to move the others takes milliseconds now and then.
+_GROWTH: Final = 16
+_IDLE: Final = 8
 _ROOM: Final = 16
 
 
@@ -19,29 +28,25 @@ class Lanes:
     """A row of ``width`` numbers for each stream that was opened.
 
     Nearly all of them are small: outcomes a minute, failures among them, single outcomes. A lane
-    begins narrow and becomes wide with the first number that does not fit.
+    begins with a byte for each, and with the first number that does not fit it becomes as wide as
+    that one needs.
 
     Parameters
     ----------
     width
         Numbers in a lane.
-    narrow
-        Type of a narrow lane. A wide one is of int64.
 
     Notes
     -----
     ``shift`` of a number is the power of two that its stream counts in: a score is a multiple
     of 2^-32, but one that is right or wrong counts in whole ones, and its lane stays narrow.
+
+    1, 2, 4 or 8 bytes a number, and 4 a stream.
     """
 
-    def __init__(self, width: int, narrow: npt.DTypeLike) -> None:
-        self.width = width
+    def __init__(self, width: int) -> None:
         self._of: npt.NDArray[np.int32] = np.zeros(0, dtype=np.int32)
-        # Lane r >= 0 is row r of the narrow table, lane ~r < 0 row r of the wide one.
-        self._narrow: npt.NDArray[Any] = np.zeros((0, width), dtype=narrow)
-        self._wide: Ints = np.zeros((0, width), dtype=np.int64)
-        self._free_narrow: list[int] = []
-        self._free_wide: list[int] = []
+        self._tables = [_Table(width, of) for of in _TYPES]
 
     def reach(self, streams: int) -> None:
         """Make room to number so many streams."""
@@ -55,63 +60,73 @@ class Lanes:
 
     def open(self, stream: Ints) -> None:
         """Give streams that have none a lane of zeros."""
-        rows, self._narrow = _taken(self._free_narrow, len(stream), self._narrow)
-        self._narrow[rows] = 0
-        self._of[stream] = rows
+        rows = self._tables[0].take(len(stream))
+        self._tables[0].rows[rows] = 0
+        self._of[stream] = rows << _BITS
 
     def close(self, stream: Ints) -> None:
         """Take the lanes of streams away."""
         lane = self._of[stream]
-        self._free_narrow += lane[lane >= 0].tolist()
-        self._free_wide += (~lane[(lane < 0) & (lane != NONE)]).tolist()
+        for table, _, rows in _parts(lane[lane != NONE]):
+            self._tables[table].free += rows.tolist()
         self._of[stream] = NONE
+        self._close_gaps()
 
     def read(self, stream: Ints, column: Ints, shift: Ints | None = None) -> Ints:
         """Return one number of each stream given."""
-        lane = self._of[stream]
-        wide = lane < 0
-        if not np.count_nonzero(wide):
-            found = self._narrow[lane, column].astype(np.int64)
-            return found if shift is None else found << shift
-        found = self._narrow[np.where(wide, 0, lane), column].astype(np.int64)
-        if shift is not None:
-            found <<= shift
-        found[wide] = self._wide[~lane[wide], column[wide]]
+        found = np.empty(len(stream), dtype=np.int64)
+        for table, at, rows in _parts(self._of[stream]):
+            numbers = self._tables[table].rows[rows, column[at]]
+            if shift is None or table == _WIDE:
+                found[at] = numbers
+            else:
+                found[at] = numbers.astype(np.int64) << shift[at]
         return found
 
     def write(self, stream: Ints, column: Ints, number: Ints, shift: Ints | None = None) -> None:
         """Set one number of each (stream, column) given, all of them different."""
         lane = self._of[stream]
-        wide = lane < 0
+        table = lane & _TABLE
         small = number if shift is None else number >> shift
-        narrow = small.astype(self._narrow.dtype)
-        over = narrow != small
+        over = np.abs(small) > _MOST[table]
         if shift is not None:
-            over |= (small << shift) != number
-        over &= ~wide
+            over |= ((small << shift) != number) & (table != _WIDE)
         if np.count_nonzero(over):
-            self._widen(np.unique(stream[over]), stream, shift)
+            at = np.flatnonzero(over)
+            self._widen(stream[at], number[at], None if shift is None else shift[at])
             lane = self._of[stream]
-            wide = lane < 0
-        if not np.count_nonzero(wide):
-            self._narrow[lane, column] = narrow
-            return
-        self._wide[~lane[wide], column[wide]] = number[wide]
-        at = ~wide
-        self._narrow[lane[at], column[at]] = narrow[at]
+        for to, place, rows in _parts(lane):
+            numbers = number if to == _WIDE else small
+            self._tables[to].rows[rows, column[place]] = numbers[place]
 
-    def _widen(self, which: Ints, stream: Ints, shift: Ints | None) -> None:
-        if not len(which):
-            return
-        before = self._of[which]
-        rows, self._wide = _taken(self._free_wide, len(which), self._wide)
-        self._wide[rows] = self._narrow[before]
-        if shift is not None:
-            order = np.argsort(stream, kind="stable")
-            of_lane = shift[order[np.searchsorted(stream[order], which)]]
-            self._wide[rows] <<= of_lane[:, None]
-        self._free_narrow += before.tolist()
-        self._of[which] = ~rows
+    def _widen(self, stream: Ints, number: Ints, shift: Ints | None) -> None:
+        """Give streams lanes that hold these numbers; their lanes are too narrow for them."""
+        shift = np.zeros_like(number) if shift is None else shift
+        small = number >> shift
+        fits = np.searchsorted(_MOST, np.abs(small))
+        fits[small << shift != number] = _WIDE
+        which, first, place = np.unique(stream, return_index=True, return_inverse=True)
+        wanted = np.zeros_like(which)
+        np.maximum.at(wanted, place, fits)
+        for to in np.unique(wanted).tolist():
+            mine = wanted == to
+            new = self._tables[to].take(int(np.count_nonzero(mine)))
+            into = self._tables[to].rows
+            for table, at, rows in _parts(self._of[which[mine]]):
+                into[new[at]] = self._tables[table].rows[rows]
+                self._tables[table].free += rows.tolist()
+            if to == _WIDE:  # the others count in the power of two
+                into[new] <<= shift[first[mine], np.newaxis]
+            self._of[which[mine]] = new << _BITS | to
+        self._close_gaps()
+
+    def _close_gaps(self) -> None:
+        for number, table in enumerate(self._tables):
+            if len(table.free) <= max(_ROOM, len(table.rows) // _IDLE):
+                continue
+            streams = np.flatnonzero((self._of != NONE) & (self._of & _TABLE == number))
+            table.rows, table.free = table.rows[self._of[streams] >> _BITS], []
+            self._of[streams] = np.arange(len(streams)) << _BITS | number
 
 
 class Pairs:
@@ -121,12 +136,12 @@ class Pairs:
 
     Parameters
     ----------
-    width, narrow
+    width
         See ``Lanes``.
     """
 
-    def __init__(self, width: int, narrow: npt.DTypeLike) -> None:
-        self._lanes = Lanes(width, narrow)
+    def __init__(self, width: int) -> None:
+        self._lanes = Lanes(width)
 
     def reach(self, streams: int) -> None:
         """Make room to number so many streams."""
@@ -149,16 +164,43 @@ class Pairs:
         found = self._lanes.read(_both(2 * stream), _doubled(column), _shifts(shift))
         return found[: len(stream)], found[len(stream) :]
 
-    def second(self, stream: Ints, column: Ints, shift: Ints | None) -> Ints:
-        """Return the second alone."""
-        return self._lanes.read(2 * stream + 1, column, shift)
-
     def write(
         self, stream: Ints, column: Ints, numbers: tuple[Ints, Ints], shift: Ints | None
     ) -> None:
         """Set one number in each lane of each (stream, column) given, all of them different."""
         both = np.concatenate(numbers)
         self._lanes.write(_both(2 * stream), _doubled(column), both, _shifts(shift))
+
+
+class _Table:
+    """Rows of one type, of which some are free."""
+
+    def __init__(self, width: int, of: npt.DTypeLike) -> None:
+        self.rows: npt.NDArray[Any] = np.zeros((0, width), dtype=of)
+        self.free: list[int] = []
+
+    def take(self, count: int) -> npt.NDArray[np.int32]:
+        """Return ``count`` rows that are free; their numbers may be anything."""
+        missing, size = count - len(self.free), len(self.rows)
+        if missing > 0:
+            more = max(missing, size // _GROWTH, _ROOM)
+            self.rows = np.concatenate(
+                [self.rows, np.zeros_like(self.rows, shape=(more, *self.rows.shape[1:]))]
+            )
+            self.free += range(size + more - 1, size - 1, -1)
+        return np.array([self.free.pop() for _ in range(count)], dtype=np.int32)
+
+
+def _parts(lane: npt.NDArray[np.int32]) -> Iterator[tuple[int, Place, npt.NDArray[np.int32]]]:
+    """Yield each table in which some of the lanes are: its number, which of them, their rows."""
+    table = lane & _TABLE
+    held = np.bincount(table).tolist()
+    for number, count in enumerate(held):
+        if count == len(lane):
+            yield number, slice(None), lane >> _BITS
+        elif count:
+            at = np.flatnonzero(table == number)
+            yield number, at, lane[at] >> _BITS
 
 
 def _both(first: Ints) -> Ints:
@@ -171,20 +213,3 @@ def _doubled(column: Ints) -> Ints:
 
 def _shifts(shift: Ints | None) -> Ints | None:
     return None if shift is None else np.concatenate([np.zeros_like(shift), shift])
-
-
-def _taken(
-    free: list[int], count: int, table: npt.NDArray[Any]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Return ``count`` rows that are free, and the table, longer if it has to be."""
-    missing = count - len(free)
-    if missing > 0:
-        size = len(table)
-        longer = np.zeros(
-            (size + max(missing, size // _GROWTH, _ROOM), table.shape[1]), table.dtype
-        )
-        longer[:size] = table
-        table = longer
-        free += range(len(table) - 1, size - 1, -1)
-    rows = np.array([free.pop() for _ in range(count)], dtype=np.int32)
-    return rows, table

@@ -123,7 +123,7 @@ class WindowColumns:
 
     At an entry the count is what it was before the block, plus the entries so far, minus the
     buckets and entries that have left. What has left depends on the newest minute so far alone and
-    is looked up in running sums, whatever the order of the entries. In a bucket, 4 to 10 bytes
+    is looked up in running sums, whatever the order of the entries. In a bucket, 2 to 10 bytes
     a minute; they are written when a minute is over.
     """
 
@@ -137,7 +137,7 @@ class WindowColumns:
         self._known_n: Ints = np.zeros(0, dtype=np.int64)
         self._known_total: Ints = np.zeros(0, dtype=np.int64)
         self.beyond: Bools = np.zeros(0, dtype=np.bool_)
-        self._buckets = Pairs(self.minutes, np.int16)  # count and sum, by minute % minutes
+        self._buckets = Pairs(self.minutes)  # count and sum, by minute % minutes
 
     def reach(self, streams: int) -> None:
         """Make room to number so many streams."""

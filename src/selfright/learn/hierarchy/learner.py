@@ -73,6 +73,16 @@ class Learner:
             if name is not None and name != OTHER and not name.startswith(HIDDEN)
         )
 
+    def counts_of_cells(self) -> list[tuple[str, str | None, float]]:
+        """Return arm, group and samples of every cell the belief rests on, sorted by name."""
+        arms, groups = self.evidence.arms.names, self.evidence.groups.names
+        counts = self.evidence.cells.counts()[: len(arms), : len(groups)]
+        found = [
+            (str(arms[row]), groups[col], float(counts[row, col]))
+            for row, col in np.argwhere(counts != 0.0).tolist()
+        ]
+        return sorted(found, key=lambda cell: (cell[0], cell[1] or ""))
+
     def update(self, samples: Samples) -> None:
         """Learn samples, in their order; the served model only ever accumulates.
 

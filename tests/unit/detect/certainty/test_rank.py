@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from selfright.detect.certainty.bank import Ints
-from selfright.detect.certainty.quantities import SIDES, Quantities
+from selfright.detect.certainty.quantities import Quantities
 from selfright.detect.certainty.rank import BUCKETS, FIRST, PERIOD, RankReferences, octaves
+from selfright.detect.certainty.sides import SIDES
 
 ONE = np.zeros(1, dtype=np.int64)
 
@@ -96,6 +97,13 @@ def test_values_far_away_lie_in_the_outermost_buckets() -> None:
     collect(references, np.full(FIRST, 1e6))
     found = references.bucket(ONE.repeat(3), octaves(np.array([0.0, 1e6, 1e15])))
     assert found.tolist() == [0, BUCKETS // 2, BUCKETS - 1]
+
+
+def test_the_largest_values_have_a_baseline() -> None:
+    """Whatever a float holds; the first values wait in 16 bits each."""
+    references = made()
+    collect(references, np.full(FIRST, np.finfo(np.float64).max))
+    assert references.median(0) == pytest.approx(np.finfo(np.float64).max, rel=0.06)
 
 
 def test_a_stream_that_begins_anew_knows_nothing() -> None:
