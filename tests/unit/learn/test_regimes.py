@@ -134,6 +134,17 @@ def test_who_is_forgotten_is_forgotten_with_what_was_parked():
     assert kept.regimes.parked("ada") is not None
 
 
+def test_agents_of_many_groups_start_anew_without_features_too():
+    """What is parked empties groups and fills them again: rows and columns follow."""
+    rng = np.random.default_rng(9)
+    model = AgentSelection(settings=LearnSettings.alone())
+    for rate in (0.9, 0.2, 0.9, 0.4, 0.9):
+        groups = [f"group {i % 40}" for i in range(300)]
+        model.update(Samples.of(["ada"] * 300, groups, (rng.random(300) < rate).astype(float)))
+    assert model.regimes.parked("ada") is not None
+    assert model.mean_of(["ada"], ["group 1"])[0] > 0.6
+
+
 def test_a_damaged_state_is_refused():
     """With a word on what is wrong."""
     state = fleet(np.random.default_rng(8)).to_state()

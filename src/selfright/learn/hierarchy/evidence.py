@@ -91,7 +91,7 @@ class Evidence:
         self._changed()
         rows, cols = self._places(samples.arm, samples.group)
         self.cells.add(rows, cols, samples.y, samples.weight)
-        if self.slopes is not None and samples.features is not None:
+        if self.slopes is not None and samples.features is not None and any(samples.features):
             self._grow_slopes(self.slopes)
             self.slopes.add(rows, cols, samples.y, samples.weight, samples.features)
         if self.owing or (samples.weight < 0).any():
@@ -326,6 +326,8 @@ class Evidence:
         self._remap(moved_rows, moved_cols)
 
     def _remap(self, rows: Ints, cols: Ints) -> None:
+        if self.slopes:
+            self._grow_slopes(self.slopes)
         self.cells.remap(rows, cols, len(self.arms), len(self.groups))
         if self.slopes:
             self.slopes.remap(rows, cols, len(self.arms) + 1, len(self.groups) + 1)
