@@ -35,9 +35,9 @@ _STATUS_SCORE: Final = np.array([STATUS_SCORE.get(status.word, np.nan) for statu
 _IS_ERROR: Final = np.array([status in ERRORS for status in RunStatus])
 _IS_DECIDED: Final = np.array([status in DECIDED for status in RunStatus])
 # Failed runs per agent remembered until a real outcome replaces their 0.
-_WAITING_PER_AGENT: Final = 256
+WAITING_PER_AGENT: Final = 256
 # Below a tenth of a microsecond nothing is measured; keeps the logarithm finite.
-_SHORTEST_MS: Final = 1e-3
+SHORTEST_MS: Final = 1e-3
 
 _RUN_ID, _STATUS = RUN_FIELD["run_id"], RUN_FIELD["status"]
 _TYPE, _ROUTE, _CONFIG = RUN_FIELD["task_type"], RUN_FIELD["route"], RUN_FIELD["config"]
@@ -170,11 +170,12 @@ class Feed:
             if weight > 0:
                 config = config_key(runs.config[i])
                 waiting[run_id] = (runs.task_type[i], runs.route[i], config, cost, duration, ts_us)
-                if len(waiting) > _WAITING_PER_AGENT:
+                if len(waiting) > WAITING_PER_AGENT:
                     waiting.popitem(last=False)
             elif waiting.pop(run_id, None) is None and labelled[i]:
                 gone.add(i)
-        return kept if not gone else np.array([i for i in kept.tolist() if i not in gone])
+        stay = [i for i in kept.tolist() if i not in gone]
+        return kept if not gone else np.array(stay, dtype=np.int64)  # of integers when empty, too
 
     def _newly_labelled(self, outcomes: OutcomeBatch, rows: RewardRows) -> tuple[str, ...]:
         """Switch agents to real outcomes: drop what statuses taught, keep failures as 0."""
@@ -276,7 +277,7 @@ def _latency(commit: Commit) -> Samples:
     parts = []
     for runs, weight in ((commit.retracted_runs, -1.0), (commit.runs, 1.0)):
         known = (runs.duration_us >= 0) & _IS_DECIDED[runs.status]
-        log_ms = np.log(np.maximum(runs.duration_us / US_PER_MS, _SHORTEST_MS))
+        log_ms = np.log(np.maximum(runs.duration_us / US_PER_MS, SHORTEST_MS))
         parts.append(_of_runs(runs, known, log_ms, weight))
     return Samples.concat(parts)
 

@@ -26,10 +26,12 @@ class Story:
         self.count = 0
         self.taught: dict[str, list[float]] = {}
 
-    def run(self, agent: str, status: str, cost: float | None = None) -> str:
-        """Record a run and return its id."""
+    def run(
+        self, agent: str, status: str, cost: float | None = None, run_id: str | None = None
+    ) -> str:
+        """Record a run, or correct that of this id; return its id."""
         self.count += 1
-        run_id = f"r{self.count}"
+        run_id = run_id or f"r{self.count}"
         row = DOOR.run(
             run_id, agent, "llm", status, 100.0, None, cost, None, None, None, None, None, None,
             None, None, None, None, 0, None, "t", None, None, None, None, None, {"b": 1, "a": 2},
@@ -86,6 +88,15 @@ def test_a_failure_counts_until_a_better_outcome_comes() -> None:
     assert sorted(story.taught["a"]) == [0.0, 1.0]
     story.outcome("a", failed, 0.5)
     assert sorted(story.taught["a"]) == [0.5, 1.0]
+
+
+def test_a_failure_corrected_after_its_outcome_takes_nothing_back() -> None:
+    """The outcome stands in its place already, also where nothing else came with it."""
+    story = Story()
+    failed = story.run("a", "failure")
+    story.outcome("a", failed, 0.5)
+    story.run("a", "success", run_id=failed)
+    assert story.taught["a"] == [0.5]
 
 
 def test_a_corrected_outcome_replaces_what_was_taught() -> None:
