@@ -167,17 +167,17 @@ def read_samples(
     tell: Progress | None = None,
     deleted: Mapping[str, int] | None = None,
 ) -> Samples:
-    """Return the newest ``limit`` samples of the log as ``model_type`` sees them.
+    """Return the newest ``limit`` samples of the log as ``model_type`` sees them; 0: all.
 
     Reads back as far as needed and no further; 1 million runs take some seconds.
     """
-    end, rows = log.next_offset, limit * _ROWS_PER_SAMPLE
+    end, rows = log.next_offset, limit * _ROWS_PER_SAMPLE or log.next_offset
     while True:
         start = max(log.first_offset, end - rows)
         fed = _fed(log, reward, model_type, start, end, tell or _nobody, deleted or {})
         samples = _without_retractions(fed)
-        if len(samples) >= limit or start <= log.first_offset:
-            return samples.take(slice(max(0, len(samples) - limit), None))
+        if start <= log.first_offset or len(samples) >= limit:
+            return samples.take(slice(max(0, len(samples) - limit) if limit else 0, None))
         rows *= 2
 
 
