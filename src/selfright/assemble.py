@@ -140,7 +140,12 @@ def open_log(database_url: str | None, settings: Settings) -> EventLog:
 def job_policy(settings: Settings) -> JobPolicy:
     """Return how much a retraining learns from, as the settings say."""
     learn = settings.learn
-    return JobPolicy(reward_policy(settings), learn.incremental_outcomes, learn.full_outcomes)
+    return JobPolicy(
+        reward_policy(settings),
+        learn.incremental_outcomes,
+        learn.full_outcomes,
+        processes=settings.retrain.processes,
+    )
 
 
 def reward_policy(settings: Settings) -> RewardPolicy:

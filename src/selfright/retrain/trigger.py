@@ -211,7 +211,8 @@ class Trigger:
             if asker is None:
                 continue  # the agent was retired meanwhile
             asker.ends(now_us, self.policy.cooldown_max_us, rejected=rejected)
-            if finished.state == "aborted" and finished.retrain_type == "full":
+            cut_short = finished.state == "aborted" and not finished.cancelled
+            if cut_short and finished.retrain_type == "full":
                 asker.owes_again()
                 self._note_due(scope)
         if rejected and self._flight_automatic:

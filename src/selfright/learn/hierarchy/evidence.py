@@ -221,9 +221,7 @@ class Evidence:
             np.fromiter(map(col_of.__getitem__, groups), np.int64, len(groups)),
         )
 
-    def _places_of_few(
-        self, arms: list[str | None], groups: list[str | None]
-    ) -> tuple[Ints, Ints]:
+    def _places_of_few(self, arms: list[str | None], groups: list[str | None]) -> tuple[Ints, Ints]:
         rows, cols = self.arms.find_all(arms), self.groups.find_all(groups)
         if (len(rows) and rows.min() < 0) or (len(cols) and cols.min() < 0):
             self._admit(arms, groups)
