@@ -160,12 +160,17 @@ class Trials:
         self._rooms.trigger.note_started(
             request, moment.now_us, self._rooms.watch, self._about(request)
         )
-        recent = None
+        moment.effects.append(self.effect(request))
+
+    def effect(self, request: RetrainRequested) -> Retrain:
+        """Return what has to be done for a request that is under way."""
+        model_type = ModelType(request.model_type)
+        slot, recent = self._rooms.slots[model_type], None
         if request.mode == "incremental" and model_type in REWARDED:
             ring = self._rooms.feed.recent
             recent = ring.samples(model_type, request.agents or ring.newest_agents(ring.limit))
         champion, deleted = slot.champion.copy(), dict(self._rooms.absent.deleted)
-        moment.effects.append(Retrain(request, champion, slot.version, recent, deleted))
+        return Retrain(request, champion, slot.version, recent, deleted)
 
     def finish(self, finished: RetrainFinished, moment: Moment) -> None:
         """Take the result of a job: open the trial, or conclude."""
