@@ -234,6 +234,7 @@ def trigger_policy(settings: Settings) -> TriggerPolicy:
         daily_budget=trigger.daily_budget,
         breaker_rejections=trigger.breaker_rejections,
         breaker_us=int(trigger.breaker_hours * US_PER_HOUR),
+        schedule=settings.retrain.schedule,
     )
 
 

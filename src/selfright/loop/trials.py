@@ -33,6 +33,7 @@ from selfright.loop.endings import refused
 from selfright.loop.slot import Challenger, ModelSlot
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
+from selfright.retrain.trigger import SCHEDULE
 
 if TYPE_CHECKING:
     from selfright.events.batch import Commit
@@ -141,7 +142,7 @@ class Trials:
         Where the fleet as a whole asked, the retraining is about the agents that have
         fallen behind what is believed of them; about all, if none stands out.
         """
-        if not request.agents:
+        if not request.agents and request.requested_by != SCHEDULE:
             request = msgspec.structs.replace(request, agents=self._fallen())
         self._asked[request.act_id] = request
         moment.effects.append(Append(request))
