@@ -18,7 +18,7 @@ with ``*``, one of them is enough, as in every cron.
 from __future__ import annotations
 
 import calendar
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -27,7 +27,7 @@ from selfright.errors import ConfigError
 SETTING: Final = "retrain.schedule"
 _US_PER_S: Final = 1_000_000
 _US_PER_DAY: Final = 86_400 * _US_PER_S
-_EPOCH: Final = datetime.date(1970, 1, 1)
+_EPOCH: Final = dt.date(1970, 1, 1)
 _EXAMPLE: Final = 'such as "0 3 * * sun", Sundays at 3:00 UTC'
 # The 29th of February is due every four years, and once in a while after eight.
 _LOOKED_AHEAD_DAYS: Final = 8 * 366
@@ -145,32 +145,32 @@ class Schedule:
         Some microseconds where it is soon, a millisecond where it is years away.
         """
         day, within_us = divmod(ts_us, _US_PER_DAY)
-        date = _EPOCH + datetime.timedelta(days=day)
+        date = _EPOCH + dt.timedelta(days=day)
         if self._fits(date):
             minute = within_us // (60 * _US_PER_S)
             for hour in self.hours:
                 for due in self.minutes:
                     if hour * 60 + due > minute:
                         return _at(date, hour, due)
-        found = self._day_from(date + datetime.timedelta(days=1))
+        found = self._day_from(date + dt.timedelta(days=1))
         assert found is not None  # checked when it was parsed
         return _at(found, self.hours[0], self.minutes[0])
 
-    def _day_from(self, date: datetime.date) -> datetime.date | None:
+    def _day_from(self, date: dt.date) -> dt.date | None:
         for _ in range(_LOOKED_AHEAD_DAYS):
             if self._fits(date):
                 return date
-            date += datetime.timedelta(days=1)
+            date += dt.timedelta(days=1)
         return None
 
-    def _fits(self, date: datetime.date) -> bool:
+    def _fits(self, date: dt.date) -> bool:
         if date.month not in self.months:
             return False
         of_month, of_week = date.day in self.days, date.isoweekday() % 7 in self.weekdays
         return of_month or of_week if self.either else of_month and of_week
 
 
-def _at(date: datetime.date, hour: int, minute: int) -> int:
+def _at(date: dt.date, hour: int, minute: int) -> int:
     minutes = (date - _EPOCH).days * 1_440 + hour * 60 + minute
     return minutes * 60 * _US_PER_S
 

@@ -114,6 +114,25 @@ def test_every_engine_and_any_number_of_segments_make_the_same_bytes(
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("engine", [InProcess(), LocalProcesses(2)], ids=["here", "processes"])
+def test_what_was_before_a_deletion_is_left_out(
+    tmp_path: Path, log: EventLog, engine: InProcess | LocalProcesses
+) -> None:
+    """By every engine, as where the log is read in a row."""
+    deleted = {"a1": NOW + ROWS // 2, "a2": NOW + ROWS}
+    registry = FileRegistry(tmp_path, ManualClock())
+    policy = JobPolicy(RewardPolicy(), full_outcomes=0, segment_rows=900)
+    result = Job(registry, policy, engine).run(
+        full(), champion(), None, None, log, ManualClock(), deleted=deleted
+    )
+    row = read_samples(log, policy.reward, SELECTION, 0, deleted=deleted)
+    assert "a2" not in row.arm
+    assert result.events_processed == len(row)
+    saved = registry.load(SELECTION.value, 1).state
+    expected = champion().fit(row).to_state()
+    assert all(np.array_equal(saved[name], value) for name, value in expected.items())
+
+
 class Interrupted(BaseException):
     """Stands for the end of the process: nothing catches it."""
 
