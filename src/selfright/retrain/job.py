@@ -126,7 +126,7 @@ class Job:
                 return self._failed(request, clock, started_s, "no outcomes to learn from yet")
             challenger = _refit(request, champion, samples)
             tell(0.8)
-            version = self._saved(request, parent_version)
+            version = self._saved(request, champion, parent_version)
             if version is None:
                 meta = {
                     "retrain_id": request.act_id,
@@ -182,7 +182,7 @@ class Job:
             return trusted(recent, request.since_us)
         policy, model_type = self.policy, champion.model_type
         full = request.mode == "full"
-        if full and champion.strategy is UpdateStrategy.BAYESIAN:
+        if full:
             segments = Segments(
                 log,
                 self.engine,
@@ -195,7 +195,9 @@ class Job:
             kept = segments.begin(self.spool, request.act_id)
             if kept.attempts > _ATTEMPTS:
                 raise SelfrightError(f"the process ended during each of {_ATTEMPTS} attempts")
-            return segments.samples(kept, tell).trusted(request.since_us).samples()
+            if champion.strategy is UpdateStrategy.BAYESIAN:
+                return segments.samples(kept, tell).trusted(request.since_us).samples()
+            # In all other strategies the order counts.
         limit = policy.full_outcomes or (0 if full else _LOOKED_THROUGH)
         samples = read_samples(log, policy.reward, model_type, limit, tell, deleted)
         samples = trusted(samples, request.since_us)
@@ -203,12 +205,12 @@ class Job:
             return samples
         return newest_per_agent(samples, request.agents, policy.incremental_outcomes)
 
-    def _saved(self, request: RetrainRequested, parent: int | None) -> int | None:
+    def _saved(self, request: RetrainRequested, champion: Model, parent: int | None) -> int | None:
         """Return the version that an interrupted attempt has saved already.
 
         It learnt from the very same samples: the plan of the first attempt holds.
         """
-        if request.mode != "full":
+        if request.mode != "full" or champion.strategy is not UpdateStrategy.BAYESIAN:
             return None
         for version in self.registry.versions(request.model_type):
             same = version.retrain_id == request.act_id and version.parent == parent

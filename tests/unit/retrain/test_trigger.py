@@ -735,3 +735,16 @@ def test_a_schedule_is_held_back_by_nothing_but_what_is_in_flight():
         assert one.due_us() == 2 * HOUR
         assert one.scheduled(4 * HOUR, 3) is not None  # what was missed is due once
         assert one.due_us() is None
+
+
+def test_a_scheduled_one_read_from_the_log_costs_no_budget_and_no_pause():
+    """Also where this trigger did not ask for it, and it was about every agent."""
+    policy = TriggerPolicy(schedule="0 * * * *", daily_budget=1, breaker_rejections=1)
+    timed = Story(policy).trigger
+    timed.scheduled(1, 0)
+    asked = timed.scheduled(HOUR, 1)
+    story = Story(policy)
+    story.trigger.note_started(asked.act, HOUR, story.evidence, [A])
+    story.trigger.note_finished(finished(asked.act), HOUR)
+    story.stands(A, M.ACCURACY)
+    assert story.attempt(HOUR + 1).act.mode == "incremental"
