@@ -172,7 +172,7 @@ def find(circle: Circle, retrain_id: str) -> RetrainResult:
     request = circle.log.find_act(retrain_id)
     if not isinstance(request, RetrainRequested):
         raise UnknownNameError(
-            "retraining", retrain_id, "GET /api/performance/retrainings lists them"
+            "retraining", retrain_id, "the list of retrainings has those that run"
         )
     return under_way(circle, request)
 
