@@ -229,6 +229,25 @@ def retraining() -> list[Figure]:
     return figures
 
 
+def refitting() -> list[Figure]:
+    """Return the time of a full refit on a million events: half runs, half their outcomes.
+
+    From columns in memory: condense, join, fit the agent selection. From SQLite: reading
+    included, by one process and by two.
+    """
+    from benchmarks.speed.refit import EVENTS, recorded, refit, refit_from_disk
+
+    log = recorded()
+    commits = log.read(0, EVENTS)
+    in_memory_s = _best_s(lambda: refit(commits))
+    figures = [Figure("refit on 1 M events in memory: agent selection", in_memory_s, "s", 1.5)]
+    with tempfile.TemporaryDirectory() as folder:
+        for processes, took_s in refit_from_disk(log, Path(folder)):
+            what = f"full retraining from SQLite, processes: {processes}"
+            figures.append(Figure(what, EVENTS / took_s, "/s"))
+    return figures
+
+
 def decisions() -> list[Figure]:
     """Return the time of one selection among ten agents, propensities included."""
     with tempfile.TemporaryDirectory() as folder:
@@ -286,6 +305,7 @@ MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "window": window_query,
     "decision": decisions,
     "retraining": retraining,
+    "refit": refitting,
     "server": server,
 }
 

@@ -140,7 +140,12 @@ def open_log(database_url: str | None, settings: Settings) -> EventLog:
 def job_policy(settings: Settings) -> JobPolicy:
     """Return how much a retraining learns from, as the settings say."""
     learn = settings.learn
-    return JobPolicy(reward_policy(settings), learn.incremental_outcomes, learn.full_outcomes)
+    return JobPolicy(
+        reward_policy(settings),
+        learn.incremental_outcomes,
+        learn.full_outcomes,
+        processes=settings.retrain.processes,
+    )
 
 
 def reward_policy(settings: Settings) -> RewardPolicy:
@@ -229,6 +234,7 @@ def trigger_policy(settings: Settings) -> TriggerPolicy:
         daily_budget=trigger.daily_budget,
         breaker_rejections=trigger.breaker_rejections,
         breaker_us=int(trigger.breaker_hours * US_PER_HOUR),
+        schedule=settings.retrain.schedule,
     )
 
 

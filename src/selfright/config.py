@@ -167,7 +167,9 @@ class Learn(Section, frozen=True, kw_only=True):
         doc("newest outcomes per affected agent an incremental retraining learns from"),
         Meta(ge=1, le=10_000),
     ] = 100
-    full_outcomes: Annotated[AtLeastOne, doc("newest runs a full retraining learns from")] = 10_000
+    full_outcomes: Annotated[
+        int, doc("newest runs a full retraining learns from; 0: all in the log"), Meta(ge=0)
+    ] = 10_000
     w_success: Annotated[NotNegative, doc("reward per success or point of accuracy")] = 1.0
     w_cost: Annotated[NotNegative, doc("reward lost per USD")] = 0.0
     w_latency: Annotated[NotNegative, doc("reward lost per second")] = 0.0
@@ -179,6 +181,17 @@ class Learn(Section, frozen=True, kw_only=True):
     ] = 60.0
     seed: Annotated[int, doc("seed of the exploration"), Meta(ge=0)] = 0
     keep_versions: Annotated[int, doc("versions kept per model"), Meta(ge=2)] = 100
+
+
+class Retrain(Section, frozen=True, kw_only=True):
+    """How, and at which fixed times, models are retrained in full."""
+
+    processes: Annotated[
+        int, doc("processes that read the log at once in a full retraining"), Meta(ge=1, le=64)
+    ] = 1
+    schedule: Annotated[
+        str, doc('times of full retrainings, in UTC, as in cron, e.g. "0 3 * * sun"; empty: never')
+    ] = ""
 
 
 class Server(Section, frozen=True, kw_only=True):
@@ -236,6 +249,7 @@ class Settings(Section, frozen=True, kw_only=True):
     trigger: Trigger = Trigger()
     gate: Gate = Gate()
     learn: Learn = Learn()
+    retrain: Retrain = Retrain()
     server: Server = Server()
     notify: Notify = Notify()
     sync: Sync = Sync()

@@ -20,6 +20,7 @@ from selfright.alerts.alert import PerformanceAlert as PerformanceAlert
 from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_thresholds, with_values
 from selfright.errors import ConfigError, UnknownNameError, did_you_mean
+from selfright.events.check import text
 from selfright.events.record import OperatorAct
 from selfright.events.timestamp import iso
 from selfright.learn.model_type import ModelType
@@ -282,7 +283,7 @@ class PerformanceMonitor:
         return self._view.trends()
 
     def get_retrainings(self, limit: int = 50) -> list[RetrainResult]:
-        """Return the newest ``limit`` retrainings, newest last."""
+        """Return the newest ``limit`` retrainings, newest last, those that run included."""
         return self._view.retrainings(limit)
 
     def get_suppressed(self, limit: int = 50) -> list[dict[str, Any]]:
@@ -418,6 +419,16 @@ class PerformanceMonitor:
         )
         assert result is not None  # without a time limit there is always a result
         return result
+
+    def cancel_retraining(
+        self, retrain_id: str, reason: str = "cancelled by an operator"
+    ) -> RetrainResult:
+        """End a retraining that has no result yet; it is recorded as aborted.
+
+        ``get_retrainings`` lists those that run, with the share that is done. Raises
+        ``UnknownNameError``, and ``ConfigError`` for one that has its result already.
+        """
+        return retraining.cancel(self.circle, retrain_id, text("reason", reason))
 
     def sync_with_database(
         self, lookback_hours: float = 24, url: str | None = None

@@ -127,17 +127,19 @@ PROMISED = {
     for path in (
         "runs", "accuracy", "sync", "trigger-retraining", "alerts/{alert_id}/acknowledge",
         "alerts/{alert_id}/mute", "agents/{agent_name}/retire",
+        "retrainings/{retrain_id}/cancel",
     )
 } | {
     ("get", f"{LEARNING}/{path}")
     for path in (
         "status", "metrics", "models", "models/{model_type}", "models/{model_type}/versions",
+        "models/{model_type}/promotions", "models/{model_type}/diff",
     )
 } | {
     ("post", f"{LEARNING}/{path}")
     for path in (
         "select", "predict/agent-selection", "outcomes", "predict/{model_type}",
-        "models/{model_type}/rollback", "models/save",
+        "models/{model_type}/rollback", "models/{model_type}/retrain", "models/save",
     )
 } | {
     ("delete", f"{PERFORMANCE}/agents/{{agent_name}}"),

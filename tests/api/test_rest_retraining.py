@@ -150,3 +150,29 @@ def test_a_bad_request_starts_nothing(
 def test_a_key_is_a_short_word(empty: httpx.Client, problem: Check, key: str) -> None:
     """422 names the header."""
     problem(_ask(empty, key), 422, "Idempotency-Key")
+
+
+def test_who_does_not_want_to_wait_is_told_how_far_it_is(client: httpx.Client) -> None:
+    """`Prefer: respond-async` answers 202 at once; the id leads to the rest."""
+    asked = client.post(
+        PATH, json={"force_full_retrain": True}, headers={"Prefer": "respond-async"}
+    )
+    assert asked.status_code in {200, 202}  # a quick one may be done
+    found = asked.json()
+    assert found["state"] in {"running", "pending"}
+    if found["state"] == "running":
+        assert 0.0 <= found["progress"] <= 1.0
+    tick = threading.Event()
+    while found["state"] == "running":
+        tick.wait(0.05)
+        found = client.get(f"{LIST}/{found['retrain_id']}").json()
+    assert (found["state"], found["progress"]) == ("pending", None)
+
+
+def test_only_one_that_runs_can_be_cancelled(client: httpx.Client, problem: Check) -> None:
+    """What is on trial, and what is unknown, is refused with what to do instead."""
+    first = _ask(client).json()
+    path = f"{LIST}/{first['retrain_id']}/cancel"
+    assert "on trial" in problem(client.post(path, json={}), 422, "retrain_id")["detail"]
+    problem(client.post(f"{LIST}/retrain-nobody/cancel"), 404)
+    problem(client.post(path, json={"why": "x"}), 422, "why")

@@ -19,7 +19,7 @@ from selfright.learn.model_type import ModelType
 from selfright.learn.parts.extract import Extract, extract
 from selfright.learn.parts.join import join
 from selfright.log.memory import MemoryLog
-from selfright.retrain.job import read_samples
+from selfright.retrain.gather import read_samples
 
 NOW = 1_700_000_000_000_000
 DOOR = Door(lambda predicted, actual: float(predicted == actual), clamp_future=False)

@@ -13,7 +13,7 @@ from selfright.cli.remote import RemoteFleet
 from selfright.errors import ConfigError, DataDirectoryLockedError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from selfright.cli.session import Session
     from selfright.config import Settings
@@ -68,8 +68,14 @@ class Fleet(Protocol):
         """Return the report on the window as one HTML file."""
         ...
 
-    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
-        """Retrain now; return the result, of a long one its ``retrain_id`` and state."""
+    def retrain(
+        self, model_type: str, *, full: bool, reason: str, tell: Callable[[float], None]
+    ) -> dict[str, Any]:
+        """Retrain now; return the result. ``tell`` hears the share that is done."""
+        ...
+
+    def cancel_retraining(self, retrain_id: str, reason: str) -> dict[str, Any]:
+        """End a retraining that has no result yet; return what became of it."""
         ...
 
     def models(self) -> list[dict[str, Any]]:
@@ -173,11 +179,23 @@ class LocalFleet:
         """See ``Fleet``."""
         return self.monitor.generate_report(time_window_minutes=window_minutes, format="html")
 
-    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
+    def retrain(
+        self, model_type: str, *, full: bool, reason: str, tell: Callable[[float], None]
+    ) -> dict[str, Any]:
         """See ``Fleet``."""
         from selfright.learn.model_type import ModelType
 
-        return self.monitor.trigger_retraining(reason, full, ModelType(model_type)).to_dict()
+        performer = self.monitor.circle.performer
+        performer.watch = lambda _, share: tell(share)
+        try:
+            result = self.monitor.trigger_retraining(reason, full, ModelType(model_type))
+        finally:
+            performer.watch = None
+        return result.to_dict()
+
+    def cancel_retraining(self, retrain_id: str, reason: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        return self.monitor.cancel_retraining(retrain_id, reason).to_dict()
 
     def models(self) -> list[dict[str, Any]]:
         """See ``Fleet``."""

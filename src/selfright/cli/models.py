@@ -29,13 +29,21 @@ def retrain(
     full: Annotated[
         bool, typer.Option("--full", help="Forget everything and learn from the log anew.")
     ] = False,
-    reason: Annotated[str, typer.Option(help="Is kept with the result.")] = "Manual trigger",
+    reason: Annotated[
+        str | None, typer.Option(help="Is kept with the result.", show_default=False)
+    ] = None,
+    cancel: Annotated[
+        str | None, typer.Option("--cancel", metavar="ID", help="End this retraining instead.")
+    ] = None,
 ) -> int:
     """Retrain a model now. The gate still decides whether the result may serve."""
     name = model_type(model)
-    with reach(session) as fleet, show.progress(f"retraining {name}") as tell:
-        result = fleet.retrain(name, full=full, reason=reason)
-        tell(1.0)
+    if cancel is not None:
+        with reach(session) as fleet:
+            result = fleet.cancel_retraining(cancel, reason or "cancelled by an operator")
+    else:
+        with reach(session) as fleet, show.progress(f"retraining {name}") as tell:
+            result = fleet.retrain(name, full=full, reason=reason or "Manual trigger", tell=tell)
     if session.as_json:
         show.as_json(result)
     elif "state" in result:
@@ -47,7 +55,8 @@ def retrain(
             )
     else:
         show.console().print(f"under way: {result.get('retrain_id')}")
-    return OK if result.get("success", True) else FAILED
+    done = result["state"] == "aborted" if cancel is not None else result.get("success", True)
+    return OK if done else FAILED
 
 
 @command(app)

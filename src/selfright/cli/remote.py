@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,7 +19,7 @@ from selfright.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from selfright.events.batch import Intake
 
@@ -28,6 +29,8 @@ _LEARNING: Final = "/api/learning"
 _TIMEOUT_S: Final = 60.0
 # A page of the lists we read whole. The service may give fewer and a cursor.
 _PAGE: Final = 500
+# Between two looks at how far a retraining is.
+_POLL_S: Final = 0.1
 # Half of what a body may have: it stays below also where the service was told to take less.
 _BODY_BYTES: Final = 4 * 1024 * 1024
 
@@ -101,10 +104,23 @@ class RemoteFleet:
         query = {"format": "html", "time_window_minutes": window_minutes}
         return self._answer(self._request(f"{_PERFORMANCE}/report", query)).decode()
 
-    def retrain(self, model_type: str, *, full: bool, reason: str) -> dict[str, Any]:
-        """See ``Fleet``."""
+    def retrain(
+        self, model_type: str, *, full: bool, reason: str, tell: Callable[[float], None]
+    ) -> dict[str, Any]:
+        """See ``Fleet``. Asks again and again how far it is, until it has a result."""
         body = {"model_type": model_type, "force_full_retrain": full, "reason": reason}
-        return dict(self._post(f"{_PERFORMANCE}/trigger-retraining", body))
+        found = dict(self._post(f"{_PERFORMANCE}/trigger-retraining", body, prefer="respond-async"))
+        tick = threading.Event()
+        while found["state"] == "running":
+            tell(found.get("progress") or 0.0)
+            tick.wait(_POLL_S)
+            found = dict(self._get(f"{_PERFORMANCE}/retrainings/{found['retrain_id']}"))
+        return found
+
+    def cancel_retraining(self, retrain_id: str, reason: str) -> dict[str, Any]:
+        """See ``Fleet``."""
+        path = f"{_PERFORMANCE}/retrainings/{urllib.parse.quote(retrain_id, safe='')}/cancel"
+        return dict(self._post(path, {"reason": reason}))
 
     def models(self) -> list[dict[str, Any]]:
         """See ``Fleet``."""
@@ -183,15 +199,16 @@ class RemoteFleet:
         tail = f"?{urllib.parse.urlencode(asked)}" if asked else ""
         return urllib.request.Request(f"{self.url}{path}{tail}")  # noqa: S310 - checked
 
-    def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        return self._send(
-            urllib.request.Request(  # noqa: S310 - the scheme was checked
-                f"{self.url}{path}",
-                data=body if isinstance(body, bytes) else json.dumps(body).encode(),
-                headers={"Content-Type": "application/json"},
-                method="POST",
-            )
+    def _post(self, path: str, body: object, *, prefer: str | None = None) -> Any:  # noqa: ANN401 - JSON
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            f"{self.url}{path}",
+            data=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method="POST",
         )
+        if prefer is not None:
+            request.add_header("Prefer", prefer)
+        return self._send(request)
 
     def _send(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
         request.add_header("Accept", "application/json")

@@ -154,7 +154,8 @@ class GateRecord(Struct, frozen=True, kw_only=True):
 class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
     """What became of a retraining; ``act_id`` is ``<retrain_id>:<state>``.
 
-    ``pending`` is followed by ``done`` when the gate has decided.
+    ``pending`` is followed by ``done`` when the gate has decided. ``cancelled``: it was
+    aborted because somebody wanted that, and is not to be tried again by itself.
     """
 
     retrain_id: str
@@ -174,6 +175,7 @@ class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     error: str | None = None
+    cancelled: bool = False
 
 
 class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):

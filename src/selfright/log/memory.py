@@ -64,6 +64,11 @@ class MemoryLog:
         return self._log_id
 
     @property
+    def path(self) -> None:
+        """No other process can read it."""
+        return
+
+    @property
     def first_offset(self) -> int:
         """The oldest offset kept."""
         return self._tail.first_offset

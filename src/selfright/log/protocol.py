@@ -14,6 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from selfright.events.batch import Bools, Commit, Intake, RunBatch
     from selfright.events.record import AnyAct
@@ -127,6 +128,11 @@ class EventLog(Protocol):
     @property
     def log_id(self) -> str:
         """Random, made with the log and kept: state folded from it belongs to no other."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The file that other processes may read it from; None: they cannot."""
         ...
 
     @property

@@ -103,6 +103,11 @@ class SqliteLog:
         return self._log_id
 
     @property
+    def path(self) -> Path:
+        """The file, for a ``ReadOnlyLog`` in another process."""
+        return self._path
+
+    @property
     def first_offset(self) -> int:
         """The oldest offset that retention has left."""
         return self._first

@@ -20,7 +20,7 @@ from selfright.events.batch import Intake
 from selfright.events.record import SettingsApplied
 from selfright.loop.drain import Drain
 from selfright.loop.effects import Append
-from selfright.loop.endings import ended
+from selfright.loop.endings import ended, interrupted
 from selfright.loop.inbox import Inbox
 from selfright.loop.keeper import Keeper, Kept
 from selfright.loop.perform import CUT_SHORT, Performer
@@ -104,12 +104,12 @@ class Circle:
         self.lock = threading.RLock()
         self._drain = Drain(self._turn, lambda: len(inbox) > 0, self._failed)
         self._keeper: Keeper | None = None
-        self._effects = Performer(
+        self.performer = Performer(
             job=job, notifier=notifier, log=log, clock=clock, act=self.act, failed=self._failed
         )
         self._pending: deque[Effect] = deque()
         self._saver = Saver(
-            log, fold, settings.log, self.lock, lambda: self._effects.complete, self._failed
+            log, fold, settings.log, self.lock, lambda: self.performer.complete, self._failed
         )
         self.failures = 0
         self.last_failure: str | None = None
@@ -158,7 +158,7 @@ class Circle:
         ``retrainings``: whether to wait for those, too, however long they take.
         """
         if not self._drain.is_current:
-            self._effects.settle(retrainings=retrainings)
+            self.performer.settle(retrainings=retrainings)
         self.pump()
 
     def pump(self) -> int:
@@ -177,7 +177,7 @@ class Circle:
     @property
     def job(self) -> Job:
         """What makes challengers."""
-        return self._effects.job
+        return self.performer.job
 
     def missing(self) -> list[str]:
         """Return what no thread does though it should; nothing where none was started."""
@@ -192,10 +192,13 @@ class Circle:
             self.pump()
             self._abort_unfinished()  # what an earlier stop left behind
             self._fold_new()
+            resumed = self._unfinished()
             writer = self._writer = self._make_writer()
             writer.start()
-            kept = self._effects.start()
+            kept = self.performer.start()
             self._automatic(on=True)
+            for effect in resumed:
+                self.performer.perform(effect)
             self._drain.start()
             self._keeper = Keeper(
                 [
@@ -213,15 +216,15 @@ class Circle:
         """Fold what came in, save a checkpoint, end the threads. Idempotent.
 
         Takes ``within_s`` seconds at most, by default the setting ``log.stop_s``. A
-        retraining that runs longer is left behind and recorded as aborted at the next
-        start.
+        retraining that runs longer is left behind: the next start goes on with a full one and
+        records another as aborted.
         """
         until_s = monotonic_s() + (self.settings.log.stop_s if within_s is None else within_s)
         if self.companion is not None:
             self.companion.stop(_left(until_s) / 2)
         if not self._drain.stop(_left(until_s)):
             return
-        self._effects.stop(_left(until_s))
+        self.performer.stop(_left(until_s))
         keeper, self._keeper = self._keeper, None
         # Until here, for the drain may wait for a writer that has to be started anew.
         reached = self.lock.acquire(timeout=_left(until_s))
@@ -245,7 +248,7 @@ class Circle:
         if writer is not None:
             writer.close(_left(until_s))
         self._fold_new()
-        self._effects.stopped()
+        self.performer.stopped()
         self._saver.try_to_save()
 
     def close(self) -> None:
@@ -280,7 +283,7 @@ class Circle:
 
         The result may be ``pending``: the challenger exists and the gate is watching it.
         """
-        future = self._effects.expect(request)
+        future = self.performer.expect(request)
         try:
             self.act(request)
             if not self._drain.started:
@@ -291,15 +294,25 @@ class Circle:
         except TimeoutError:
             return None
         finally:
-            self._effects.forget(request)
+            self.performer.forget(request)
+
+    def go_on(self) -> None:
+        """Go on here and now with what the end of a process interrupted, if not started."""
+        with self.lock:
+            if not self._drain.started:
+                self.pump()
+                for effect in self._unfinished():
+                    self.performer.perform(effect)
+                self._fold_new()
 
     # ---- recovery --------------------------------------------------------------------
 
     def recover(self) -> int:
         """Fold what the log holds beyond the checkpoint; nothing is retrained or sent.
 
-        Retrainings that were under way when the process ended are recorded as aborted,
-        and the registry makes up for what it missed. Returns the number of rows folded.
+        Retrainings that were under way when the process ended are recorded as aborted, but
+        for full ones: ``start`` goes on with those. The registry makes up for what it
+        missed. Returns the number of rows folded.
         """
         with self.lock:
             before = self.fold.applied
@@ -314,6 +327,7 @@ class Circle:
             # A process that was killed had no time to say that it triggers no more.
             self._automatic(on=False)
             make_up(self.job.registry, self.fold, found, self.clock.now_us())
+            self.job.spool.keep_only(act.act_id for act in self.fold.trials.unfinished())
             return self.fold.applied - before
 
     def _refold(self) -> list[Effect]:
@@ -330,10 +344,15 @@ class Circle:
         return found
 
     def _abort_unfinished(self) -> None:
-        """Record retrainings that nobody runs any more as aborted."""
-        for request in self.fold.trials.unfinished():
-            _log.warning("retraining %s was interrupted; recorded as aborted", request.act_id)
+        """Record incremental retrainings that nobody runs any more as aborted."""
+        for request in interrupted(self.fold.trials, "incremental"):
             self.act(ended(request, "aborted", CUT_SHORT, self.clock.now_us()))
+
+    def _unfinished(self) -> list[Effect]:
+        """Return what goes on with full retrainings that nobody makes."""
+        trials, attempt = self.fold.trials, self.performer.attempt
+        requests = interrupted(trials, "full")
+        return [trials.effect(one) for one in requests if attempt(one.act_id) is None]
 
     def checkpoint(self) -> None:
         """Save the fold's state, so that a restart folds only what came later."""
@@ -395,7 +414,7 @@ class Circle:
 
     def _dispatch(self) -> None:
         while self._pending:
-            self._effects.perform(self._pending.popleft())
+            self.performer.perform(self._pending.popleft())
 
     def failed(self, where: str, error: BaseException) -> None:
         """Count a failure of somebody beside the circle, log it, show it in health."""

@@ -1,13 +1,26 @@
-"""Records of retrainings that ended without a model: refused, failed, aborted."""
+"""Retrainings that ended without a model: refused, failed, aborted, or interrupted."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Literal
 
 from selfright.events.record import RetrainFinished
 
 if TYPE_CHECKING:
     from selfright.events.record import RetrainRequested
+    from selfright.loop.trials import Trials
+
+_log = logging.getLogger("selfright")
+
+
+def interrupted(trials: Trials, mode: Literal["incremental", "full"]) -> list[RetrainRequested]:
+    """Return requests without a result, where nobody works on any of them."""
+    found = [request for request in trials.unfinished() if request.mode == mode]
+    for request in found:
+        then = "going on with it" if mode == "full" else "recorded as aborted"
+        _log.warning("retraining %s was interrupted; %s", request.act_id, then)
+    return found
 
 
 def refused(request: RetrainRequested, running: str | None, now_us: int) -> RetrainFinished:
@@ -21,7 +34,12 @@ def refused(request: RetrainRequested, running: str | None, now_us: int) -> Retr
 
 
 def ended(
-    request: RetrainRequested, state: Literal["failed", "aborted"], error: str, now_us: int
+    request: RetrainRequested,
+    state: Literal["failed", "aborted"],
+    error: str,
+    now_us: int,
+    *,
+    cancelled: bool = False,
 ) -> RetrainFinished:
     """Return the record of a retraining without a model."""
     return RetrainFinished(
@@ -35,4 +53,5 @@ def ended(
         automatic=request.automatic,
         agents=request.agents,
         error=error,
+        cancelled=cancelled,
     )

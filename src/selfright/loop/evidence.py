@@ -99,6 +99,20 @@ def judged(
     return Judged(Rows(agent, values, offset[order], ts_us), now)
 
 
+def first_due(commit: Commit, low: int, high: int, due_us: int | None) -> int:
+    """Return the offset behind the first row from ``low`` on that a due time has come with.
+
+    ``high`` where there is none before it. Log time is that of the events here.
+    """
+    if due_us is None:
+        return high
+    for batch in (commit.runs, commit.outcomes):
+        come = batch.seq[(batch.ts_us >= due_us) & (batch.seq >= low)]
+        if len(come):
+            high = min(high, int(come[0]) + 1)
+    return high
+
+
 def judge(
     watch: FleetWatch,
     certainty: Certainty,

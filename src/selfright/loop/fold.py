@@ -35,7 +35,7 @@ from selfright.events.record import (
     encode_act,
 )
 from selfright.learn.feed import Feed
-from selfright.loop.evidence import judge, judged, labels_of
+from selfright.loop.evidence import first_due, judge, judged, labels_of
 from selfright.loop.rooms import Moment, Rooms
 from selfright.loop.trials import Trials
 from selfright.loop.versions import Versions
@@ -62,7 +62,7 @@ _DECISIONS: Final = 10_000
 _NEVER: Final = 1 << 62
 # Of the saved state; another one is not read, and the log is folded anew. To be raised with
 # each change of what any room saves.
-_LAYOUT: Final = 3
+_LAYOUT: Final = 4
 
 
 class Fold:
@@ -124,8 +124,11 @@ class Fold:
         else:
             high = min(next_act, commit.next_offset)
             high = self.trials.boundary(commit, low, high)
+            if self.policy.file_clock:
+                high = first_due(commit, low, high, self.rooms.trigger.due_us())
             reached = self._take_rows(commit, low, high, moment)
         self.trials.expire(moment)
+        self._keep_to_schedule(moment)
         self._contain(moment)
         moment.tell(self.rooms.book.tick(moment.now_us))
         self.applied = reached
@@ -220,6 +223,13 @@ class Fold:
                 if self.policy.alerts:
                     name = self._name(detection.scope)
                     moment.tell(self.rooms.book.observe(detection, name, moment.now_us))
+
+    def _keep_to_schedule(self, moment: Moment) -> None:
+        """Ask for a full retraining whose time has come; at 0 no time is known yet."""
+        if self.automatic and self.policy.retraining and moment.now_us > 0:
+            asked = self.rooms.trigger.scheduled(moment.now_us, moment.offset)
+            if asked is not None:
+                self.trials.ask(asked.act, moment)
 
     def _measure(self, part: Commit, runs: Codes, outcomes: Codes) -> None:
         metrics, codes = self.rooms.metrics, self.agents.codes

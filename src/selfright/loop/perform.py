@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from selfright.errors import BackpressureError, StorageError
 from selfright.events.record import RetrainFinished, RetrainRequested
+from selfright.loop.attempt import Attempt
 from selfright.loop.effects import Append, Notify, Retrain, Serve, Settle
 from selfright.loop.endings import ended
 from selfright.loop.keeper import Kept
@@ -67,6 +68,9 @@ class Performer:
         self._jobs: Worker[Retrain] | None = None
         self._others: Worker[Effect] | None = None
         self._expected: dict[str, tuple[RetrainRequested, Future[RetrainFinished]]] = {}
+        self._attempts: dict[str, Attempt] = {}
+        # Is told of each retraining how far it is; it must not block.
+        self.watch: Callable[[str, float], None] | None = None
         self._ending = False
         # Records that did not get into the log. The next start finds them again, as long
         # as no checkpoint says that they are there.
@@ -78,9 +82,12 @@ class Performer:
         """Perform an effect now, or have it performed in its turn."""
         jobs, others = self._jobs, self._others
         if isinstance(effect, Retrain):
+            if jobs is None and self._ending:
+                return  # the next start goes on with it, or records it as aborted
+            self._attempts[effect.request.act_id] = Attempt()
             if jobs is not None:
                 jobs.submit(effect)
-            elif not self._ending:  # else it is recorded as aborted at the next start
+            else:
                 self._retrain(effect)
         elif others is None:
             self._do(effect)
@@ -108,15 +115,19 @@ class Performer:
             self._failed(type(effect).__name__.lower(), error)
 
     def _retrain(self, effect: Retrain) -> None:
-        worker = self._jobs
+        worker, request = self._jobs, effect.request
+        attempt = self._attempts[request.act_id]
 
-        def goes_on(_share: float) -> None:
+        def goes_on(share: float) -> None:
+            if self.watch is not None:
+                self.watch(request.act_id, share)
+            attempt.reached(share)
             if worker is not None and worker.abandoned.is_set():
                 raise TimeoutError(CUT_SHORT)
 
         try:
             finished = self.job.run(
-                effect.request,
+                request,
                 effect.champion,
                 effect.parent_version,
                 effect.recent,
@@ -126,12 +137,17 @@ class Performer:
                 deleted=effect.deleted,
             )
             if worker is not None and worker.abandoned.is_set():
-                return  # recorded as aborted at the next start
+                return  # the next start goes on with it, or records it as aborted
             _tell(finished)
             self._record(finished, worker)
+            self.job.forget(request.act_id)
             self._resolve(finished)
         except Exception as error:  # noqa: BLE001 - the isolation point of the retrainings
             self._failed("retrain", error)
+        finally:
+            if self._attempts.get(request.act_id) is attempt:
+                del self._attempts[request.act_id]
+            attempt.ended.set()
 
     def _record(self, act: AnyAct, worker: Worker[Retrain] | Worker[Effect] | None) -> None:
         """Commit an act; a worker does not give up while the disk refuses.
@@ -148,6 +164,12 @@ class Performer:
                 self._failed("log", error)
             else:
                 return
+
+    # ---- a retraining under way ------------------------------------------------------
+
+    def attempt(self, retrain_id: str) -> Attempt | None:
+        """Return a retraining that is being made, or waits for its turn."""
+        return self._attempts.get(retrain_id)
 
     # ---- waiting for a retraining ----------------------------------------------------
 
@@ -207,6 +229,7 @@ class Performer:
             _log.warning("a retraining did not end within %.1f s of the stop", share_s)
         self.lost += not others.stop(timeout_s - share_s)
         self._jobs = self._others = None
+        self._attempts.clear()  # what was left behind is nobody's any more
         for request, future in list(self._expected.values()):
             if not future.done():
                 now_us = self._clock.now_us()

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.record import RetrainFinished, RetrainRequested
 from selfright.events.timestamp import iso
 from selfright.learn.model_type import ModelType
+from selfright.loop.endings import ended
 
 if TYPE_CHECKING:
     from selfright.loop.control import Circle
 
+# A retraining looks up several times a second whether it is still wanted.
+_CANCEL_S: Final = 10.0
 # The fields of a result, in the order in which they are shown.
 FIELDS = (
     "success", "model_type", "retrain_type", "events_processed", "agents_tracked",
     "duration_ms", "reason", "timestamp", "retrain_id", "state", "version",
     "parent_version", "promoted", "gate", "error", "automatic", "agents", "before", "after",
+    "progress",
 )  # fmt: skip
 
 
@@ -28,7 +33,8 @@ class RetrainResult(Mapping[str, Any]):
 
     ``success`` says that the attempt ran, ``promoted`` that its model serves for good.
     ``state`` is ``pending`` while the gate still watches, then ``done``; ``failed`` or
-    ``aborted`` where there is no model to watch. ``events_processed`` counts outcomes.
+    ``aborted`` where there is no model to watch; ``running``, with the share in ``progress``
+    that is done, until there is a result. ``events_processed`` counts outcomes.
     ``before`` and ``after`` say per agent what the parent and the new version expect,
     beside what was seen.
     """
@@ -45,6 +51,23 @@ class RetrainResult(Mapping[str, Any]):
         values["success"] = finished.state in {"done", "pending"}
         values["timestamp"] = iso(finished.ts_us)
         return cls(values)
+
+    @classmethod
+    def running(cls, request: RetrainRequested, progress: float) -> RetrainResult:
+        """Return what is known of a retraining before it has a result."""
+        return cls(
+            {
+                "retrain_id": request.act_id,
+                "model_type": request.model_type,
+                "retrain_type": request.mode,
+                "state": "running",
+                "reason": request.reason,
+                "timestamp": iso(request.ts_us),
+                "automatic": request.automatic,
+                "agents": request.agents,
+                "progress": progress,
+            }
+        )
 
     @classmethod
     def refused(
@@ -109,6 +132,7 @@ def ask(
     result says so and nothing is started.
     """
     now_us = circle.clock.now_us()
+    circle.go_on()
     with circle.reading() as fold:
         if model_type not in fold.rooms.slots:
             return RetrainResult.refused(
@@ -132,6 +156,66 @@ def ask(
     )
     finished = circle.retrain(request, timeout_s)
     return None if finished is None else RetrainResult.of(finished)
+
+
+def find(circle: Circle, retrain_id: str) -> RetrainResult:
+    """Return what became of a retraining so far. Raises ``UnknownNameError``."""
+    with circle.reading() as fold:
+        finished = fold.trials.retrainings.get(retrain_id)
+    for state in ("done", "pending", "failed", "aborted"):
+        if finished is not None:
+            break
+        act = circle.log.find_act(f"{retrain_id}:{state}")
+        finished = act if isinstance(act, RetrainFinished) else None
+    if finished is not None:
+        return RetrainResult.of(finished)
+    request = circle.log.find_act(retrain_id)
+    if not isinstance(request, RetrainRequested):
+        raise UnknownNameError(
+            "retraining", retrain_id, "the list of retrainings has those that run"
+        )
+    return under_way(circle, request)
+
+
+def under_way(circle: Circle, request: RetrainRequested) -> RetrainResult:
+    """Return how far a retraining without a result is; 0 while nobody makes it."""
+    attempt = circle.performer.attempt(request.act_id)
+    return RetrainResult.running(request, 0.0 if attempt is None else attempt.share)
+
+
+def cancel(
+    circle: Circle, retrain_id: str, reason: str, timeout_s: float = _CANCEL_S
+) -> RetrainResult:
+    """End a retraining that has no result yet, and return what became of it.
+
+    Waits up to ``timeout_s`` for the record; the result may be ``running`` after that.
+    Raises ``UnknownNameError``, and ``ConfigError`` for one that has its result.
+    """
+    attempt = circle.performer.attempt(retrain_id)
+    if attempt is not None:
+        attempt.cancel(reason)
+        attempt.ended.wait(timeout_s)
+    elif not _abort(circle, retrain_id, reason):
+        found = find(circle, retrain_id)
+        if found["state"] == "pending":
+            remedy = "has its model and is on trial: the gate decides, or `selfright rollback`"
+        else:
+            remedy = f"is {found['state']} already; only one that runs can be cancelled"
+        raise ConfigError("retrain_id", retrain_id, remedy)
+    circle.pump()
+    return find(circle, retrain_id)
+
+
+def _abort(circle: Circle, retrain_id: str, reason: str) -> bool:
+    """Record one as aborted that the end of a process interrupted, if it is one."""
+    with circle.reading() as fold:
+        for request in fold.trials.unfinished():
+            if request.act_id == retrain_id:
+                now_us = circle.clock.now_us()
+                circle.act(ended(request, "aborted", reason, now_us, cancelled=True))
+                circle.job.forget(retrain_id)
+                return True
+    return False
 
 
 def new_id() -> str:

@@ -102,6 +102,7 @@ class Simulation:
                         deleted=effect.deleted,
                     )
                 )
+                self._circle.job.forget(effect.request.act_id)
             case Serve() | Settle():
                 follow(self._circle.job.registry, effect, self._circle.fold.now_us)
             case _:

@@ -33,6 +33,7 @@ from selfright.loop.endings import refused
 from selfright.loop.slot import Challenger, ModelSlot
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
+from selfright.retrain.trigger import SCHEDULE
 
 if TYPE_CHECKING:
     from selfright.events.batch import Commit
@@ -141,7 +142,7 @@ class Trials:
         Where the fleet as a whole asked, the retraining is about the agents that have
         fallen behind what is believed of them; about all, if none stands out.
         """
-        if not request.agents:
+        if not request.agents and request.requested_by != SCHEDULE:
             request = msgspec.structs.replace(request, agents=self._fallen())
         self._asked[request.act_id] = request
         moment.effects.append(Append(request))
@@ -160,12 +161,17 @@ class Trials:
         self._rooms.trigger.note_started(
             request, moment.now_us, self._rooms.watch, self._about(request)
         )
-        recent = None
+        moment.effects.append(self.effect(request))
+
+    def effect(self, request: RetrainRequested) -> Retrain:
+        """Return what has to be done for a request that is under way."""
+        model_type = ModelType(request.model_type)
+        slot, recent = self._rooms.slots[model_type], None
         if request.mode == "incremental" and model_type in REWARDED:
             ring = self._rooms.feed.recent
             recent = ring.samples(model_type, request.agents or ring.newest_agents(ring.limit))
         champion, deleted = slot.champion.copy(), dict(self._rooms.absent.deleted)
-        moment.effects.append(Retrain(request, champion, slot.version, recent, deleted))
+        return Retrain(request, champion, slot.version, recent, deleted)
 
     def finish(self, finished: RetrainFinished, moment: Moment) -> None:
         """Take the result of a job: open the trial, or conclude."""

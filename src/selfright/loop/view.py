@@ -11,7 +11,7 @@ from selfright.errors import ConfigError, UnknownNameError
 from selfright.events.timestamp import iso
 from selfright.loop.explain import explained
 from selfright.loop.frames import runs_frame
-from selfright.loop.retraining import RetrainResult
+from selfright.loop.retraining import RetrainResult, under_way
 from selfright.loop.run_spike import RunSpike, shown
 from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 
@@ -131,11 +131,11 @@ class FleetView:
             return {name: trend.to_dict() for name, trend in found.items()}
 
     def retrainings(self, limit: int) -> list[RetrainResult]:
-        """Return the newest retrainings, newest last."""
+        """Return the newest retrainings, newest last; those that run at the end."""
         with self._circle.reading() as fold:
-            return [
-                RetrainResult.of(item) for item in list(fold.trials.retrainings.values())[-limit:]
-            ]
+            found = [RetrainResult.of(item) for item in fold.trials.retrainings.values()]
+            running = fold.trials.unfinished()
+        return (found + [under_way(self._circle, request) for request in running])[-limit:]
 
     def suppressed(self, limit: int) -> list[dict[str, Any]]:
         """Return retrainings that were held back, newest last."""

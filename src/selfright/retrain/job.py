@@ -2,57 +2,96 @@
 
 Incremental: what is believed of the affected agents is set aside and learnt anew from
 their newest outcomes; the rest of the champion stays. Full: everything is forgotten and
-learnt from the newest runs in the log. Either way the result is a new version in the
-registry, which the gate has yet to let serve.
+learnt from the newest runs in the log, or from all of it; with ``bayesian`` in parts
+(``segments``), which may be worked on at once and survive a crash. Either way the result is
+a new version in the registry, which the gate has yet to let serve.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from selfright.clock import monotonic_s
-from selfright.events.absent import without_deleted
+from selfright.engines.in_process import InProcess
+from selfright.engines.processes import LocalProcesses
+from selfright.errors import SelfrightError
 from selfright.events.record import GateRecord, RetrainFinished
 from selfright.learn.choice import ChoiceModel
-from selfright.learn.feed import Feed, RewardPolicy
+from selfright.learn.feed import RewardPolicy
 from selfright.learn.model_type import ModelType
-from selfright.learn.samples import Samples
+from selfright.learn.strategy import UpdateStrategy
+from selfright.retrain.gather import newest_per_agent, read_samples, trusted
+from selfright.retrain.segments import SEGMENT_ROWS, Segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from selfright.clock import Clock
+    from selfright.engines.task import Engine
     from selfright.events.record import RetrainRequested
     from selfright.learn.model import Model
+    from selfright.learn.samples import Samples
     from selfright.log.protocol import EventLog
     from selfright.retrain.registry import ModelRegistry
 
     Progress = Callable[[float], None]
 
-# Rows read at first per sample wanted: a run, its outcome and now and then a decision.
-_ROWS_PER_SAMPLE: Final = 3
 # Agents whose beliefs a record lists; a fleet of thousands must not make a record of MB.
 _LISTED: Final = 20
 
 
+# A retraining that ends its process each time must not keep it from running for ever.
+_ATTEMPTS: Final = 3
+# Outcomes that an incremental retraining looks through where a full one reads all.
+_LOOKED_THROUGH: Final = 10_000
+
+
+class RetrainCancelled(SelfrightError):  # noqa: N818 - nothing went wrong
+    """Raised by a progress function: somebody wants the retraining to end."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
-    """How much a retraining learns from."""
+    """How much a retraining learns from, and how it is worked on.
+
+    Parameters
+    ----------
+    full_outcomes
+        Newest samples a full retraining learns from; 0: all in the log.
+    processes
+        Processes of this machine that condense a log on disk at once.
+    segment_rows
+        Rows of the log that are condensed together.
+    """
 
     reward: RewardPolicy
     incremental_outcomes: int = 100
     full_outcomes: int = 10_000
+    processes: int = 1
+    segment_rows: int = SEGMENT_ROWS
 
 
 class Job:
-    """Makes challengers. Stateless between runs; one runs at a time per model type."""
+    """Makes challengers. One runs at a time.
 
-    def __init__(self, registry: ModelRegistry, policy: JobPolicy) -> None:
+    Parameters
+    ----------
+    engine
+        Works on the parts of full retrainings; by default as the policy says.
+    """
+
+    def __init__(
+        self, registry: ModelRegistry, policy: JobPolicy, engine: Engine | None = None
+    ) -> None:
         self.registry = registry
         self.policy = policy
+        self.engine: Engine = engine or (
+            LocalProcesses(policy.processes) if policy.processes > 1 else InProcess()
+        )
+        self.spool = registry.spool()
 
     def run(
         self,
@@ -82,25 +121,28 @@ class Job:
         started_s = monotonic_s()
         tell = progress or _nobody
         try:
-            samples = self._gather(request, champion.model_type, recent, log, tell, deleted or {})
+            tell(0.0)
+            samples = self._gather(request, champion, recent, log, tell, deleted or {})
             if not len(samples):
                 return self._failed(request, clock, started_s, "no outcomes to learn from yet")
             challenger = _refit(request, champion, samples)
             tell(0.8)
-            version = self.registry.save(
-                request.model_type,
-                challenger.to_state(),
-                parent=parent_version,
-                meta={
+            version = self._saved(request, champion, parent_version)
+            if version is None:
+                meta = {
                     "retrain_id": request.act_id,
                     "retrain_type": request.mode,
                     "reason": request.reason,
                     "samples": len(samples),
                     "agents": request.agents,
                     "offsets": [log.first_offset, log.next_offset],
-                },
-            )
+                }
+                version = self.registry.save(
+                    request.model_type, challenger.to_state(), parent=parent_version, meta=meta
+                )
             tell(1.0)
+        except RetrainCancelled as stop:
+            return self._failed(request, clock, started_s, str(stop), state="aborted")
         except Exception as error:  # noqa: BLE001 - whatever stops an attempt is its result
             return self._failed(request, clock, started_s, f"{type(error).__name__}: {error}")
         listed = sorted(set(request.agents) or set(samples.arm))[:_LISTED]
@@ -124,141 +166,82 @@ class Job:
             after=_beliefs(challenger, listed, samples),
         )
 
+    def forget(self, request_id: str) -> None:
+        """Remove what is kept of a retraining, once its result stands in the log."""
+        self.spool.discard(request_id)
+
     def _gather(
         self,
         request: RetrainRequested,
-        model_type: ModelType,
+        champion: Model,
         recent: Samples | None,
         log: EventLog,
         tell: Progress,
         deleted: Mapping[str, int],
     ) -> Samples:
         if recent is not None:
-            return _trusted(recent, request.since_us)
-        policy = self.policy
-        samples = read_samples(log, policy.reward, model_type, policy.full_outcomes, tell, deleted)
-        samples = _trusted(samples, request.since_us)
-        if request.mode == "full":
+            return trusted(recent, request.since_us)
+        policy, model_type = self.policy, champion.model_type
+        full = request.mode == "full"
+        if full:
+            segments = Segments(
+                log,
+                self.engine,
+                model_type=model_type,
+                reward=policy.reward,
+                limit=policy.full_outcomes,
+                deleted=deleted,
+                rows=policy.segment_rows,
+            )
+            kept = segments.begin(self.spool, request.act_id)
+            if kept.attempts > _ATTEMPTS:
+                raise SelfrightError(f"the process ended during each of {_ATTEMPTS} attempts")
+            if champion.strategy is UpdateStrategy.BAYESIAN:
+                return segments.samples(kept, tell).trusted(request.since_us).samples()
+            # In all other strategies the order counts.
+        limit = policy.full_outcomes or (0 if full else _LOOKED_THROUGH)
+        samples = read_samples(log, policy.reward, model_type, limit, tell, deleted)
+        samples = trusted(samples, request.since_us)
+        if full:
             return samples
-        return _newest_per_agent(samples, request.agents, self.policy.incremental_outcomes)
+        return newest_per_agent(samples, request.agents, policy.incremental_outcomes)
+
+    def _saved(self, request: RetrainRequested, champion: Model, parent: int | None) -> int | None:
+        """Return the version that an interrupted attempt has saved already.
+
+        It learnt from the very same samples: the plan of the first attempt holds.
+        """
+        if request.mode != "full" or champion.strategy is not UpdateStrategy.BAYESIAN:
+            return None
+        for version in self.registry.versions(request.model_type):
+            same = version.retrain_id == request.act_id and version.parent == parent
+            if same and version.state in {"challenger", "archived"}:
+                return version.version
+        return None
 
     def _failed(
-        self, request: RetrainRequested, clock: Clock, started_s: float, error: str
+        self,
+        request: RetrainRequested,
+        clock: Clock,
+        started_s: float,
+        error: str,
+        *,
+        state: Literal["failed", "aborted"] = "failed",
     ) -> RetrainFinished:
         return RetrainFinished(
-            act_id=f"{request.act_id}:failed",
+            act_id=f"{request.act_id}:{state}",
             ts_us=clock.now_us(),
             retrain_id=request.act_id,
             model_type=request.model_type,
             retrain_type=request.mode,
-            state="failed",
+            state=state,
+            cancelled=state == "aborted",
             reason=request.reason,
             automatic=request.automatic,
             agents=request.agents,
             duration_ms=(monotonic_s() - started_s) * 1e3,
             error=error,
         )
-
-
-def read_samples(
-    log: EventLog,
-    reward: RewardPolicy,
-    model_type: ModelType,
-    limit: int,
-    tell: Progress | None = None,
-    deleted: Mapping[str, int] | None = None,
-) -> Samples:
-    """Return the newest ``limit`` samples of the log as ``model_type`` sees them; 0: all.
-
-    Reads back as far as needed and no further; 1 million runs take some seconds.
-    """
-    end, rows = log.next_offset, limit * _ROWS_PER_SAMPLE or log.next_offset
-    while True:
-        start = max(log.first_offset, end - rows)
-        fed = _fed(log, reward, model_type, start, end, tell or _nobody, deleted or {})
-        samples = _without_retractions(fed)
-        if start <= log.first_offset or len(samples) >= limit:
-            return samples.take(slice(max(0, len(samples) - limit) if limit else 0, None))
-        rows *= 2
-
-
-def _fed(
-    log: EventLog,
-    reward: RewardPolicy,
-    model_type: ModelType,
-    start: int,
-    end: int,
-    tell: Progress,
-    deleted: Mapping[str, int],
-) -> Samples:
-    feed = Feed(reward)
-    parts: list[Samples] = []
-    at = start
-    while at < end:
-        commits = log.read(at)
-        if not commits:
-            break
-        for commit in commits:
-            fed = feed.take(without_deleted(commit, deleted))
-            # What statuses taught is set aside where it was taught: in the rewards.
-            if fed.restarted and model_type is ModelType.AGENT_SELECTION:
-                dropped = set(fed.restarted)
-                parts = [_without(part, dropped) for part in parts]
-            parts.append(fed.samples[model_type])
-            at = commit.next_offset
-        tell(0.7 * (at - start) / max(1, end - start))
-    return Samples.concat(parts)
-
-
-def _without(samples: Samples, arms: set[str]) -> Samples:
-    if arms.isdisjoint(samples.arm):
-        return samples
-    return samples.take(np.array([arm not in arms for arm in samples.arm], dtype=np.bool_))
-
-
-def _without_retractions(samples: Samples) -> Samples:
-    """Cancel each taken back sample against the one it takes back.
-
-    Where that one lies before what was read, there is nothing to take back.
-    """
-    negative = np.flatnonzero(samples.weight < 0).tolist()
-    if not negative:
-        return samples
-    kept = samples.weight > 0
-    wanted: dict[tuple[Any, ...], int] = {}
-    for i in negative:
-        key = _key(samples, i)
-        wanted[key] = wanted.get(key, 0) + 1
-    for i in np.flatnonzero(kept).tolist():
-        key = _key(samples, i)
-        if wanted.get(key):
-            wanted[key] -= 1
-            kept[i] = False
-    return samples.take(kept)
-
-
-def _key(samples: Samples, i: int) -> tuple[Any, ...]:
-    return samples.arm[i], samples.group[i], float(samples.y[i]), int(samples.ts_us[i])
-
-
-def _trusted(samples: Samples, since_us: Mapping[str, int]) -> Samples:
-    """Return the samples without those from before the change point of their agent."""
-    if not since_us:
-        return samples
-    since = np.array([since_us.get(arm, -1) for arm in samples.arm], dtype=np.int64)
-    return samples.take(samples.ts_us > since)
-
-
-def _newest_per_agent(samples: Samples, agents: Sequence[str], limit: int) -> Samples:
-    wanted = set(agents) or set(samples.arm[-limit:])
-    left = dict.fromkeys(wanted, limit)
-    kept = np.zeros(len(samples), dtype=np.bool_)
-    for i in range(len(samples) - 1, -1, -1):
-        arm = samples.arm[i]
-        if left.get(arm):
-            left[arm] -= 1
-            kept[i] = True
-    return samples.take(kept)
 
 
 def _refit(request: RetrainRequested, champion: Model, samples: Samples) -> Model:

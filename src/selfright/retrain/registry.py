@@ -24,6 +24,7 @@ from selfright.retrain.fs import DiskFs, Fs, MemoryFs
 from selfright.retrain.manifest import Entry, Loaded, ModelVersion, StoredModel, VersionMeta
 from selfright.retrain.model_state import State
 from selfright.retrain.shelf import Shelf
+from selfright.retrain.spool import Spool
 
 # A model type names a folder: nothing in it may mean anything to a file system.
 _MODEL_TYPE: Final = re.compile(r"[a-z_]{1,64}")
@@ -122,6 +123,10 @@ class ModelRegistry(Protocol):
 
         Returns the numbers deleted. Damaged versions are never deleted.
         """
+        ...
+
+    def spool(self) -> Spool:
+        """Return where full retrainings keep what they have done so far."""
         ...
 
 
@@ -244,6 +249,10 @@ class FileRegistry:
         """See ``ModelRegistry``."""
         with self._disk():
             return self._shelf(model_type).prune(keep)
+
+    def spool(self) -> Spool:
+        """See ``ModelRegistry``. In the folder ``.retraining``, which names no model type."""
+        return Spool(self._fs, self._root / ".retraining")
 
     def _shelf(self, model_type: str) -> Shelf:
         # An enum whose members are text may format as something else than its text.

@@ -30,6 +30,10 @@ held back, and the reason is recorded once per episode and counted, while
 
 What is certain waits for neither ``cooldown`` nor ``outcomes``, once an episode.
 
+A *schedule* asks for a full retraining of the model about all agents, whatever the evidence. It
+waits while one is in flight; neither ``breaker`` nor ``budget`` nor any pause hold it back, nor do
+its attempts count there. Times that passed meanwhile, or while nobody was there, are one.
+
 A cheap reversible act may be quick, but a signal that oscillates at its threshold must
 not make a storm of them: everything above is counted in log time and outcomes.
 """
@@ -44,8 +48,10 @@ from typing import Any, Final
 from selfright.alerts.message import cause, detection_says
 from selfright.detect.detection import SYSTEM, Detection, Kind
 from selfright.events.record import RetrainFinished, RetrainRequested
+from selfright.events.timestamp import iso
 from selfright.retrain.asker import Asker
 from selfright.retrain.pace import Pace, span
+from selfright.retrain.schedule import Schedule, Timetable
 from selfright.retrain.standing import (
     Standing,
     asks,
@@ -58,6 +64,7 @@ from selfright.retrain.suppressed import Reason, Suppressed, SuppressedBook
 from selfright.retrain.trigger_policy import TriggerPolicy
 
 _CAUSES_TOLD: Final = 3
+SCHEDULE: Final = "schedule"  # who asked, and by which rule
 
 NameOf = Callable[[int], str | None]
 
@@ -98,6 +105,8 @@ class Trigger:
         self._askers: dict[int, Asker] = {}
         self._pace = Pace(policy.daily_budget, policy.breaker_rejections, policy.breaker_us)
         self._now_us = 0
+        text = policy.schedule.strip()
+        self._timetable = Timetable(Schedule.parse(text) if text else None)
 
     # ---- the verb --------------------------------------------------------------------
 
@@ -144,6 +153,32 @@ class Trigger:
             record = self._suppress(evidence, who, why, now_us, name_of) or record
         return record
 
+    def due_us(self) -> int | None:
+        """Return when the schedule asks next; None while it cannot or there is none."""
+        return None if self.in_flight is not None else self._timetable.due_us
+
+    def scheduled(self, now_us: int, offset: int) -> Request | None:
+        """Return the request that the schedule makes now, if a due time has come."""
+        if not self._timetable.is_due(now_us) or self.in_flight is not None:
+            return None
+        due_us, schedule = self._timetable.due_us, self.policy.schedule.strip()
+        self._now_us = max(now_us, self._now_us)
+        self._timetable.ran(now_us)
+        assert due_us is not None  # it has come
+        act = RetrainRequested(
+            act_id=self._name(offset),
+            ts_us=now_us,
+            model_type=self.policy.model_type,
+            mode="full",
+            reason=f"schedule {schedule}, due {iso(due_us)}",
+            automatic=True,
+            agents=[],
+            causes=[{"rule": SCHEDULE, "schedule": schedule, "due_us": due_us}],
+            requested_by=SCHEDULE,
+        )
+        self.in_flight, self._flight_scopes, self._flight_automatic = act.act_id, (), False
+        return Request(act, ())
+
     # ---- what is told ----------------------------------------------------------------
 
     def observe(self, detection: Detection, agent_name: str | None) -> None:
@@ -183,12 +218,13 @@ class Trigger:
         if request.model_type != self.policy.model_type:
             return
         self._now_us = max(now_us, self._now_us)
+        by_evidence = request.automatic and request.requested_by != SCHEDULE
         if self.in_flight != request.act_id:
             self.in_flight, self._flight_scopes = request.act_id, ()
-            self._flight_automatic = request.automatic
-            if request.automatic:
+            self._flight_automatic = by_evidence
+            if by_evidence:
                 self._pace.attempt(self._now_us)
-        if request.automatic and evidence is not None:
+        if by_evidence and evidence is not None:
             joining = tuple(scope for scope in about if scope not in self._flight_scopes)
             for scope in joining:
                 seen = seen_of(evidence, scope)
@@ -211,7 +247,8 @@ class Trigger:
             if asker is None:
                 continue  # the agent was retired meanwhile
             asker.ends(now_us, self.policy.cooldown_max_us, rejected=rejected)
-            if finished.state == "aborted" and finished.retrain_type == "full":
+            cut_short = finished.state == "aborted" and not finished.cancelled
+            if cut_short and finished.retrain_type == "full":
                 asker.owes_again()
                 self._note_due(scope)
         if rejected and self._flight_automatic:
@@ -243,6 +280,7 @@ class Trigger:
             "askers": [[scope, asker.to_state()] for scope, asker in self._askers.items()],
             "suppressed": self.suppressed.to_state(),
             "held_back": sorted(self._held_back),
+            "timetable": self._timetable.to_state(),
         }
 
     @classmethod
@@ -259,6 +297,7 @@ class Trigger:
             trigger._note_due(scope)
         trigger.suppressed.restore(state["suppressed"])
         trigger._held_back = set(state["held_back"])
+        trigger._timetable.restore(state["timetable"])
         return trigger
 
     # ---- inside ----------------------------------------------------------------------

@@ -28,6 +28,8 @@ class TriggerPolicy:
         So many rejections within 24 hours stop all automatic attempts for so long.
     model_type
         The model that automatic retraining is about.
+    schedule
+        Times of full retrainings, as in cron (``schedule.Schedule``); empty: none.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class TriggerPolicy:
     breaker_rejections: int = 3
     breaker_us: int = 6 * US_PER_HOUR
     model_type: str = "agent_selection"
+    schedule: str = ""
 
     def __post_init__(self) -> None:
         for name in ("new_outcomes", "daily_budget", "breaker_rejections"):

@@ -35,6 +35,8 @@ SHAPES: Final[tuple[type, ...]] = (
     shape.AgentRetired,
     shape.AgentDeleted,
     shape.RetrainBody,
+    shape.RetrainByNameBody,
+    shape.CancelBody,
     shape.RetrainAnswer,
     shape.MuteBody,
     shape.SelectBody,

@@ -19,17 +19,17 @@ from starlette.responses import Response
 from selfright.clock import monotonic_s
 from selfright.errors import ConflictError, UnknownNameError
 from selfright.events.check import text
-from selfright.events.record import RetrainFinished, RetrainRequested
+from selfright.events.record import RetrainRequested
 from selfright.events.timestamp import iso
 from selfright.learn.model_type import ModelType
-from selfright.loop.retraining import RetrainResult, ask, new_id
+from selfright.loop.retraining import RetrainResult, ask, find, new_id
 from selfright.server.answer import answer, before, page
 from selfright.server.body import read_object
 from selfright.server.openapi import answers, json_body, named, pages_of
 from selfright.server.performance import Cursor, Limit
 from selfright.server.problem import Problem
 from selfright.server.scope import Scope, needs
-from selfright.server.shape import RetrainAnswer, RetrainBody
+from selfright.server.shape import CancelBody, RetrainAnswer, RetrainBody
 
 if TYPE_CHECKING:
     from selfright.server.service import Service
@@ -100,22 +100,7 @@ class Retrainings:
 
     def find(self, retrain_id: str) -> dict[str, Any]:
         """Return what became of a retraining so far. Raises ``UnknownNameError``."""
-        with self._circle.reading() as fold:
-            finished = fold.trials.retrainings.get(retrain_id)
-        log = self._circle.log
-        for state in ("done", "pending", "failed", "aborted"):
-            if finished is not None:
-                break
-            act = log.find_act(f"{retrain_id}:{state}")
-            finished = act if isinstance(act, RetrainFinished) else None
-        if finished is not None:
-            return RetrainResult.of(finished).to_dict()
-        request = log.find_act(retrain_id)
-        if not isinstance(request, RetrainRequested):
-            raise UnknownNameError("retraining", retrain_id)
-        return _running_answer(
-            retrain_id, request.model_type, request.mode, request.reason, iso(request.ts_us)
-        )
+        return find(self._circle, retrain_id).to_dict()
 
     def _identify(self, body: RetrainBody, key: str | None) -> tuple[str, bool]:
         """Return the id of the retraining and whether it was asked for before."""
@@ -152,6 +137,7 @@ def _running_answer(
             "state": "running",
             "reason": reason,
             "timestamp": timestamp,
+            "progress": 0.0,
         }
     ).to_dict()
 
@@ -193,6 +179,9 @@ def router(service: Service) -> APIRouter:
                 description="repeated within a day it is the same retraining",
             ),
         ] = None,
+        prefer: Annotated[
+            str | None, Header(description="`respond-async`: answer 202 without waiting")
+        ] = None,
     ) -> Response:
         """Retrain a model and return what became of it.
 
@@ -202,7 +191,8 @@ def router(service: Service) -> APIRouter:
         """
         body = await read_object(request, RetrainBody, optional=True)
         result = await anyio.to_thread.run_sync(retrainings.start, body, idempotency_key)
-        deadline_s = monotonic_s() + wait_s
+        at_once = prefer is not None and "respond-async" in prefer.lower()
+        deadline_s = monotonic_s() + (0.0 if at_once else wait_s)
         # No thread is kept waiting: those are for requests that work.
         while result["state"] == "running" and monotonic_s() < deadline_s:
             await anyio.sleep(_POLL_S)
@@ -231,5 +221,23 @@ def router(service: Service) -> APIRouter:
     def get_retraining(retrain_id: str) -> Response:
         """Return what became of a retraining; `state` is `running` until it has a result."""
         return answer(retrainings.find(retrain_id))
+
+    @routes.post(
+        "/retrainings/{retrain_id}/cancel",
+        summary="Cancel a retraining",
+        openapi_extra=json_body(CancelBody, required=False),
+        responses=answers(200, RetrainAnswer),
+    )
+    @needs(Scope.OPERATE)
+    async def post_cancel(request: Request, retrain_id: str) -> Response:
+        """End a retraining that has no result yet; it is recorded as `aborted`.
+
+        422 for one that has its result, or whose model is on trial already.
+        """
+        body = await read_object(request, CancelBody, optional=True)
+        found = await anyio.to_thread.run_sync(
+            service.monitor.cancel_retraining, retrain_id, body.reason
+        )
+        return answer(found.to_dict())
 
     return routes

@@ -50,6 +50,12 @@ class RetrainByNameBody(Struct, frozen=True, forbid_unknown_fields=True):
     force_full_retrain: bool = False
 
 
+class CancelBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a retraining shall end."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)] = "cancelled by an operator"
+
+
 class MuteBody(Struct, frozen=True, forbid_unknown_fields=True):
     """For how many seconds an alert shall be silent; at most a year."""
 
@@ -111,7 +117,8 @@ class RetrainAnswer(Struct, frozen=True):
 
     ``success``: the attempt ran; ``promoted``: its model serves for good. ``state`` is
     ``running``, then ``pending`` while the gate watches, then ``done``; or ``failed`` or
-    ``aborted``. ``events_processed`` counts outcomes.
+    ``aborted``. ``progress``: the share that is done while it runs. ``events_processed``
+    counts outcomes.
     """
 
     retrain_id: str | None  # none where there was nothing to start
@@ -133,6 +140,7 @@ class RetrainAnswer(Struct, frozen=True):
     agents: list[str] | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+    progress: float | None = None
 
 
 class Page(Struct, frozen=True):

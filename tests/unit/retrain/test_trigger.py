@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import pytest
 
 from selfright.detect.detection import SYSTEM, Detection, Kind, WatchedMetric
@@ -704,3 +705,46 @@ def test_an_outcome_of_somebody_who_is_well_changes_nothing():
     assert story.outcome(B, at=HOUR) is None
     assert json.dumps(story.trigger.to_state()) == before
     assert isinstance(story.outcome(A, at=HOUR), Request)
+
+
+def test_a_full_one_that_was_cancelled_is_not_owed_again():
+    """Who ended it would have to end it again and again."""
+    story = Story()
+    story.certainly(A, Kind.CONFIRMED)
+    request = story.outcome(A)
+    end = msgspec.structs.replace(finished(request.act, state="aborted"), cancelled=True)
+    story.trigger.note_finished(end, 1)
+    assert story.outcome(A, HOUR, 500) is None
+
+
+def test_a_schedule_is_held_back_by_nothing_but_what_is_in_flight():
+    """And takes nothing from what evidence may ask for."""
+    story = Story(TriggerPolicy(schedule="0 * * * *", daily_budget=1, breaker_rejections=1))
+    trigger = story.trigger
+    assert trigger.scheduled(1, 0) is None  # noted when it is due
+    story.stands(A, M.ACCURACY)
+    story.attempt(2)  # spends the budget and opens the breaker
+    asked = trigger.scheduled(HOUR, 1)
+    assert (asked.act.mode, asked.act.agents, asked.act.requested_by) == ("full", [], "schedule")
+    assert trigger.scheduled(3 * HOUR, 2) is None
+    assert trigger.due_us() is None
+    again = Trigger.from_state(trigger.policy, trigger.to_state())
+    for one in (trigger, again):
+        one.note_started(asked.act, HOUR)
+        one.note_finished(finished(asked.act), 3 * HOUR)
+        assert one.due_us() == 2 * HOUR
+        assert one.scheduled(4 * HOUR, 3) is not None  # what was missed is due once
+        assert one.due_us() is None
+
+
+def test_a_scheduled_one_read_from_the_log_costs_no_budget_and_no_pause():
+    """Also where this trigger did not ask for it, and it was about every agent."""
+    policy = TriggerPolicy(schedule="0 * * * *", daily_budget=1, breaker_rejections=1)
+    timed = Story(policy).trigger
+    timed.scheduled(1, 0)
+    asked = timed.scheduled(HOUR, 1)
+    story = Story(policy)
+    story.trigger.note_started(asked.act, HOUR, story.evidence, [A])
+    story.trigger.note_finished(finished(asked.act), HOUR)
+    story.stands(A, M.ACCURACY)
+    assert story.attempt(HOUR + 1).act.mode == "incremental"

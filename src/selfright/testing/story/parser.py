@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,7 +146,11 @@ class _Parser:
             raise StoryError(number, "settings stand before everything else")
         if inner:
             raise StoryError(inner[0][0], "nothing is indented under settings")
-        for word in rest.split():
+        try:
+            words = shlex.split(rest)  # a value with blanks stands in quotes
+        except ValueError as error:
+            raise StoryError(number, f"settings: {error}") from None
+        for word in words:
             condition = as_condition(number, word)
             if condition is None or condition.op != "=":
                 raise StoryError(number, f"write section.name=value, not {word!r}")

@@ -1,0 +1,1 @@
+"""Where the parts of a full retraining are worked on: in this process, or in several."""
