@@ -52,7 +52,8 @@ def recorded(history):
                 runs.append(DOOR.run(
                     f"r{number}", agent, "llm", what, 10.0 + number, None, more, None, None,
                     0.25 * (number % 4), None, None, None, (NOW + ts) / 1e6, None, None, None, 0,
-                    f"task{number}", named, None, None, None, None, None,
+                    f"task{number}", named, {"size": ts, "tool": "x"} if number % 4 else None,
+                    None, None, None, None,
                     {"k": number % 2} if number % 3 else None, f"route{number % 2}", NOW,
                 ))  # fmt: skip
                 run_seq.append(seq)
@@ -76,7 +77,8 @@ def recorded(history):
 def plain(samples):
     """Return samples as lists."""
     columns = (samples.y, samples.weight, samples.ts_us)
-    return [samples.arm, samples.group, *(column.tolist() for column in columns)]
+    about = samples.features or [None] * len(samples)
+    return [samples.arm, samples.group, about, *(column.tolist() for column in columns)]
 
 
 def parted(log, cuts, model_type, policy, deleted):

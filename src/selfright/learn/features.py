@@ -9,6 +9,7 @@ that does not help is not used (``hierarchy.slopes``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from math import asinh, isfinite
@@ -47,6 +48,19 @@ def features_of(context: Mapping[str, Any] | None) -> Features | None:
         elif isinstance(value, int | float) and isfinite(value):
             found[key] = _compressed(float(value))
     return found or None
+
+
+def features_key(features: Features | None) -> str | None:
+    """Return features as text: equal ones give equal texts."""
+    return json.dumps(features, sort_keys=True) if features else None
+
+
+def features_from(key: str | None) -> Features | None:
+    """Return the features that ``features_key`` turned to text."""
+    if key is None:
+        return None
+    found: dict[str, float] = json.loads(key)
+    return found
 
 
 def _compressed(value: float) -> float:

@@ -62,7 +62,7 @@ _DECISIONS: Final = 10_000
 _NEVER: Final = 1 << 62
 # Of the saved state; another one is not read, and the log is folded anew. To be raised with
 # each change of what any room saves.
-_LAYOUT: Final = 4
+_LAYOUT: Final = 5
 
 
 class Fold:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from selfright.events.batch import Q32, RUN_FIELD, US_PER_MS
 from selfright.events.status import DECIDED, ERRORS, RunStatus
+from selfright.learn.features import features_key, features_of
 from selfright.learn.feed import SHORTEST_MS, STATUS_SCORE, config_key
 from selfright.learn.model_type import ModelType
 
@@ -35,7 +36,7 @@ Codes: TypeAlias = npt.NDArray[np.int32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Texts: TypeAlias = list[str | None]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 # Order of what one commit brings, as ``Feed`` takes it. ``ZEROS`` and ``REPLACED`` are rows
 # that only the join can tell: failures that count again, and those an outcome replaces.
 GONE_RUN, RUN, ZEROS, GONE_OUTCOME, REPLACED, OUTCOME = range(6)
@@ -49,9 +50,11 @@ _IS_DECIDED: Final = np.array([status in DECIDED for status in RunStatus])
 _RUN_ID, _STATUS = RUN_FIELD["run_id"], RUN_FIELD["status"]
 _TYPE, _ROUTE, _CONFIG = RUN_FIELD["task_type"], RUN_FIELD["route"], RUN_FIELD["config"]
 _COST, _DURATION = RUN_FIELD["cost_nano_usd"], RUN_FIELD["duration_us"]
+_CONTEXT = RUN_FIELD["context"]
+_CODED: Final = frozenset({"agent", "arm", "group", "about", "judged"})
 
 _DTYPES: Final = {
-    "step": np.int64, "agent": np.int32, "arm": np.int32, "group": np.int32,
+    "step": np.int64, "agent": np.int32, "arm": np.int32, "group": np.int32, "about": np.int32,
     "reward": np.float64, "weight": np.int8, "ts_us": np.int64, "failed": np.bool_,
     "watched": np.int64, "judged": np.int32, "judged_step": np.int64,
 }  # fmt: skip
@@ -59,12 +62,13 @@ _DTYPES: Final = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extract:
-    """n condensed rows of consecutive commits. 39 bytes a row, and some for each failed run.
+    """n condensed rows of consecutive commits. 43 bytes a row, and some for each failed run.
 
     Attributes
     ----------
     names
-        What the codes in ``agent``, ``arm``, ``group`` and ``judged`` stand for.
+        What the codes in ``agent``, ``arm``, ``group``, ``about`` and ``judged`` stand for;
+        ``about`` are the features of a task, as JSON.
     step
         ``STEPS`` times the first offset of the row's commit, and what kind of row it is;
         int64[n], ascending.
@@ -85,6 +89,7 @@ class Extract:
     agent: Codes
     arm: Codes
     group: Codes
+    about: Codes
     reward: Floats
     weight: npt.NDArray[np.int8]
     ts_us: Ints
@@ -131,7 +136,7 @@ class Extract:
         for part, table, start in zip(listed, tables, starts, strict=False):
             for name in _DTYPES:
                 column = getattr(part, name)
-                if name in {"agent", "arm", "group", "judged"}:
+                if name in _CODED:
                     column = table[column]
                 columns[name].append(column + start if name == "watched" else column)
         values: dict[str, Any] = {
@@ -194,9 +199,11 @@ class _Columns:
             lambda: chain.from_iterable(batch.route for batch in batches),
             lambda: chain.from_iterable(batch.config for batch in batches),
         )  # fmt: skip
+        about = self._about(chain.from_iterable(batch.context for batch in batches))
         ids = chain.from_iterable(runs.run_id for runs in batches)
         ts_us = np.concatenate([runs.ts_us for runs in batches])
-        self._add(phase, weight, found, kept, (agent, arm, group, target, ts_us, failed), [*ids])
+        columns = (agent, arm, group, about, target, ts_us, failed)
+        self._add(phase, weight, found, kept, columns, [*ids])
 
     def take_outcomes(self, phase: int, weight: int, found: list[tuple[int, OutcomeBatch]]) -> None:
         found = [(first, outcomes) for first, outcomes in found if len(outcomes)]
@@ -226,22 +233,24 @@ class _Columns:
         if self._policy.w_cost or self._policy.w_latency:
             score = self._policy.rewards(score, _joined(runs, _COST), _joined(runs, _DURATION))
         ts_us = np.concatenate([outcomes.ts_us for outcomes in batches])
+        about = self._about(None if run is None else run[_CONTEXT] for run in runs)
         ids = [None if run is None else run[_RUN_ID] for run in runs]
-        self._add(phase, weight, found, kept, (agent, arm, group, score, ts_us, failed), ids)
+        columns = (agent, arm, group, about, score, ts_us, failed)
+        self._add(phase, weight, found, kept, columns, ids)
 
     def extract(self) -> Extract:
         columns = [np.concatenate(column) for column in zip(*self._blocks, strict=True)]
         if not columns:
-            columns = [np.empty(0, _DTYPES[name]) for name in list(_DTYPES)[:8]]
+            columns = [np.empty(0, _DTYPES[name]) for name in list(_DTYPES)[:9]]
         order = np.argsort(columns[0], kind="stable")
-        step, agent, arm, group, reward, weight, ts_us, failed = (c[order] for c in columns)
+        step, agent, arm, group, about, reward, weight, ts_us, failed = (c[order] for c in columns)
         ids = [*chain.from_iterable(self._run_ids)]
         watched = np.flatnonzero(failed)
         run_ids = [str(ids[i]) for i in order[watched].tolist()]
         if self._type in REWARDED:
             reward = np.minimum(np.maximum(reward, 0.0), 1.0)
         return Extract(
-            [*self._index], step, agent, arm, group, reward, weight, ts_us, failed,
+            [*self._index], step, agent, arm, group, about, reward, weight, ts_us, failed,
             watched, run_ids, *self._judged,
         )  # fmt: skip
 
@@ -254,10 +263,10 @@ class _Columns:
         columns: tuple[np.ndarray, ...],
         ids: Sequence[str | None],
     ) -> None:
-        agent, arm, group, target, ts_us, failed = (column[kept] for column in columns)
+        agent, arm, group, about, target, ts_us, failed = (column[kept] for column in columns)
         signs = np.full(len(kept), weight, np.int8)
         step = _steps(found, phase)[kept]
-        self._blocks.append((step, agent, arm, group, target, signs, ts_us, failed))
+        self._blocks.append((step, agent, arm, group, about, target, signs, ts_us, failed))
         self._run_ids.append(
             list(ids) if len(kept) == len(ids) else [ids[i] for i in kept.tolist()]
         )
@@ -274,6 +283,9 @@ class _Columns:
         if self._type is ModelType.PARAMETER_OPTIMIZATION:
             return self._code(config_key(config) for config in configs()), agent
         return agent, task_type
+
+    def _about(self, contexts: Iterable[dict[str, Any] | None]) -> Codes:
+        return self._code(features_key(features_of(context)) for context in contexts)
 
     def _code(self, names: Iterable[str | None]) -> Codes:
         return _codes(names, self._index)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from selfright.learn.features import features_from
 from selfright.learn.feed import WAITING_PER_AGENT
 from selfright.learn.model_type import ModelType
 from selfright.learn.parts.extract import (
@@ -37,6 +38,7 @@ from selfright.learn.samples import GRAIN, Samples
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from selfright.learn.features import Features
     from selfright.learn.parts.extract import Bools, Codes, Floats, Ints, Texts
 
 _NEVER: Final = np.iinfo(np.int64).max
@@ -50,6 +52,7 @@ class Joined:
     names: Texts
     arm: Codes
     group: Codes
+    about: Codes
     y: Floats
     ts_us: Ints
 
@@ -59,8 +62,9 @@ class Joined:
     def take(self, chosen: slice | Bools) -> Joined:
         """Return the chosen ones."""
         return Joined(
-            self.names, self.arm[chosen], self.group[chosen], self.y[chosen], self.ts_us[chosen]
-        )
+            self.names, self.arm[chosen], self.group[chosen], self.about[chosen],
+            self.y[chosen], self.ts_us[chosen],
+        )  # fmt: skip
 
     def newest(self, limit: int) -> Joined:
         """Return the newest ``limit``; 0: all."""
@@ -82,7 +86,13 @@ class Joined:
             self.y,
             np.ones(len(self)),
             self.ts_us,
+            self._features(),
         )
+
+    def _features(self) -> list[Features | None] | None:
+        codes, at = np.unique(self.about, return_inverse=True)
+        found = [features_from(self.names[code]) for code in codes.tolist()]
+        return [found[i] for i in at.tolist()] if any(found) else None
 
 
 def join(parts: Iterable[Extract], model_type: ModelType) -> Joined:
@@ -94,17 +104,16 @@ def join(parts: Iterable[Extract], model_type: ModelType) -> Joined:
     found = Extract.concat(parts)
     if model_type in REWARDED:
         rows, weight = _judged(found, model_type)
-        arm, group, ts_us = found.arm[rows], found.group[rows], found.ts_us[rows]
-        y = found.reward[rows]
     else:
-        arm, group, ts_us, y = found.arm, found.group, found.ts_us, found.reward
-        weight = found.weight
+        rows, weight = np.arange(len(found)), found.weight
+    arm, group, about = found.arm[rows], found.group[rows], found.about[rows]
+    ts_us, y = found.ts_us[rows], found.reward[rows]
     y = np.rint(y * GRAIN) / GRAIN
     nobody = found.names.index(None) if None in found.names else -1
     known = np.ones(len(arm), np.bool_) if model_type not in REWARDED else arm != nobody
     pair = arm.astype(np.int64) * len(found.names) + group
     kept = known & _uncancelled((pair, y, ts_us), weight, known)
-    return Joined(found.names, arm[kept], group[kept], y[kept], ts_us[kept])
+    return Joined(found.names, arm[kept], group[kept], about[kept], y[kept], ts_us[kept])
 
 
 def _judged(found: Extract, model_type: ModelType) -> tuple[Ints, np.ndarray]:
