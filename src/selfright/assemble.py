@@ -28,6 +28,7 @@ from selfright.log.memory import MemoryLog
 from selfright.loop.control import Circle
 from selfright.loop.fold import Fold
 from selfright.loop.inbox import Inbox
+from selfright.loop.probation import ProbationPolicy
 from selfright.loop.rooms import FoldPolicy, Rooms
 from selfright.loop.slot import ModelSlot
 from selfright.metrics.accuracy import accuracy_score
@@ -216,6 +217,7 @@ def _rooms(
             max_us=int(gate.max_hours * US_PER_HOUR),
         ),
         agents=Interner(limit=windows.max_agents),
+        probation=ProbationPolicy(gate.level, gate.watch_runs, int(gate.watch_hours * US_PER_HOUR)),
     )
 
 

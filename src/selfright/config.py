@@ -153,6 +153,10 @@ class Gate(Section, frozen=True, kw_only=True):
     emergency: Annotated[
         bool, doc("let an automatic incremental version serve while the gate watches it")
     ] = True
+    watch_runs: Annotated[
+        int, doc("decided runs that a promoted version is watched for; 0: not at all"), Meta(ge=0)
+    ] = 200
+    watch_hours: Annotated[Positive, doc("hours after which that watch ends")] = 168.0
 
 
 class Learn(Section, frozen=True, kw_only=True):

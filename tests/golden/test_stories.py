@@ -177,6 +177,7 @@ class Stage:
         for _, request in self.simulation.requests.values():
             result = self.simulation.results.get(request.act_id)
             gate = None if result is None else result.gate
+            proof = None if result is None else result.proof
             found.append(
                 {
                     "mode": request.mode,
@@ -192,6 +193,8 @@ class Stage:
                     "promoted": result is not None and result.promoted,
                     "outcomes": None if result is None else result.events_processed,
                     "version": None if result is None else result.version,
+                    "proof": None if proof is None else proof.verdict,
+                    "rolled_back": proof is not None and proof.rolled_back,
                     "error": None if result is None else result.error,
                 }
             )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ _SHORTEST_MS: Final = 1e-3
 _RUN_ID, _STATUS = RUN_FIELD["run_id"], RUN_FIELD["status"]
 _TYPE, _ROUTE, _CONFIG = RUN_FIELD["task_type"], RUN_FIELD["route"], RUN_FIELD["config"]
 _COST, _DURATION = RUN_FIELD["cost_nano_usd"], RUN_FIELD["duration_us"]
-_QUALITY = RUN_FIELD["quality_q32"]
+_QUALITY, _DECISION = RUN_FIELD["quality_q32"], RUN_FIELD["decision_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,26 @@ class RewardPolicy:
         return scaled
 
 
+class Rewarded(NamedTuple):
+    """What came of a decision: a reward in 0..1, and when."""
+
+    decision_id: str
+    reward: float
+    ts_us: int
+
+
 @dataclass(frozen=True, slots=True)
 class Fed:
     """What a commit teaches.
 
     ``restarted`` are agents that became judged by outcomes: what their statuses taught
-    before is set aside before ``samples`` are learnt.
+    before is set aside before ``samples`` are learnt. ``rewarded`` are the rewards of runs
+    that name the decision that led to them.
     """
 
     samples: dict[ModelType, Samples]
     restarted: tuple[str, ...]
+    rewarded: tuple[Rewarded, ...] = ()
 
 
 class Feed:
@@ -119,7 +129,7 @@ class Feed:
         samples = rows.samples()
         samples[ModelType.QUALITY_PREDICTION] = _quality(commit)
         samples[ModelType.LATENCY_PREDICTION] = _latency(commit)
-        return Fed(samples, restarted)
+        return Fed(samples, restarted, _rewarded(rows))
 
     def forget(self, agent: str) -> None:
         """Drop what is remembered of an agent, as if it had never been seen."""
@@ -148,6 +158,7 @@ class Feed:
             reward,
             weight,
             runs.ts_us[kept],
+            [runs.decision_id[i] for i in listed],
         )
 
     def _remember_failures(
@@ -210,6 +221,7 @@ class Feed:
             self.policy.rewards(score, cost, duration),
             weight,
             outcomes.ts_us[kept],
+            [run[_DECISION] for run in joined],
         )
 
     def _replace_failures(
@@ -248,6 +260,15 @@ class Feed:
             for name, runs in state["waiting"].items()
         }
         return feed
+
+
+def _rewarded(rows: RewardRows) -> tuple[Rewarded, ...]:
+    columns = zip(rows.decision, rows.reward, rows.ts_us, rows.weight, strict=True)
+    return tuple(
+        Rewarded(decision, reward, ts_us)
+        for decision, reward, ts_us, weight in columns
+        if decision is not None and weight > 0
+    )
 
 
 def config_key(config: dict[str, Any] | None) -> str | None:

@@ -29,6 +29,7 @@ class RewardRows:
     reward: list[float] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     ts_us: list[int] = field(default_factory=list)
+    decision: list[str | None] = field(default_factory=list)
 
     def add(
         self,
@@ -39,6 +40,7 @@ class RewardRows:
         reward: np.ndarray,
         weight: float,
         ts_us: np.ndarray,
+        decision: list[str | None] | None = None,
     ) -> None:
         """Append rows of one weight: 1 adds a sample, -1 takes back an earlier one."""
         self.agent += agent
@@ -48,6 +50,7 @@ class RewardRows:
         self.reward += reward.tolist()
         self.weight += [weight] * len(agent)
         self.ts_us += ts_us.tolist()
+        self.decision += [None] * len(agent) if decision is None else decision
 
     def drop(self, agent: str) -> None:
         """Take out the rows of one agent."""

@@ -265,6 +265,7 @@ class Fold:
                 self.decisions[act.act_id] = act
                 if len(self.decisions) > _DECISIONS:
                     self.decisions.popitem(last=False)
+                self.trials.note(act)
             case RetrainRequested():
                 self.trials.request(act, moment)
             case RetrainFinished():
@@ -368,6 +369,7 @@ class Fold:
             slots=dict(before.slots),
             gate=before.gate,
             absent=Absent.from_state(state["absent"]),
+            probation=before.probation,
             agents=Interner(state["agents"], limit=before.metrics.policy.max_agents),
         )
         trials = Trials(rooms, self.policy, self._models)

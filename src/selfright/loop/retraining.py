@@ -20,6 +20,7 @@ FIELDS = (
     "success", "model_type", "retrain_type", "events_processed", "agents_tracked",
     "duration_ms", "reason", "timestamp", "retrain_id", "state", "version",
     "parent_version", "promoted", "gate", "error", "automatic", "agents", "before", "after",
+    "proof",
 )  # fmt: skip
 
 
@@ -30,7 +31,9 @@ class RetrainResult(Mapping[str, Any]):
     ``state`` is ``pending`` while the gate still watches, then ``done``; ``failed`` or
     ``aborted`` where there is no model to watch. ``events_processed`` counts outcomes.
     ``before`` and ``after`` say per agent what the parent and the new version expect,
-    beside what was seen.
+    beside what was seen. ``proof`` says what a promotion was worth: ``improved``,
+    ``no_change`` or ``worse`` with the means before and since, once the watch after it has
+    ended; a version that was rolled back is not ``promoted`` any more.
     """
 
     __slots__ = ("_values",)

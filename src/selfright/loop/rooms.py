@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from selfright.events.absent import Absent
 from selfright.events.intern import Interner
 from selfright.loop.effects import Append, Notify
+from selfright.loop.probation import ProbationPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,7 @@ class Rooms:
     gate: GatePolicy
     agents: Interner
     absent: Absent = field(default_factory=Absent)
+    probation: ProbationPolicy = field(default_factory=ProbationPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ class RetrainAnswer(Struct, frozen=True):
 
     ``success``: the attempt ran; ``promoted``: its model serves for good. ``state`` is
     ``running``, then ``pending`` while the gate watches, then ``done``; or ``failed`` or
-    ``aborted``. ``events_processed`` counts outcomes.
+    ``aborted``. ``events_processed`` counts outcomes. ``proof``: what the promotion was worth,
+    once the watch after it has ended.
     """
 
     retrain_id: str | None  # none where there was nothing to start
@@ -133,6 +134,7 @@ class RetrainAnswer(Struct, frozen=True):
     agents: list[str] | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+    proof: dict[str, Any] | None = None
 
 
 class Page(Struct, frozen=True):
