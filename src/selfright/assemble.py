@@ -25,6 +25,7 @@ from selfright.learn.feed import Feed, RewardPolicy
 from selfright.learn.model import model_from_state, new_model
 from selfright.learn.model_type import ModelType
 from selfright.log.memory import MemoryLog
+from selfright.loop.canary import CanaryPolicy
 from selfright.loop.control import Circle
 from selfright.loop.fold import Fold
 from selfright.loop.inbox import Inbox
@@ -218,6 +219,12 @@ def _rooms(
         ),
         agents=Interner(limit=windows.max_agents),
         probation=ProbationPolicy(gate.level, gate.watch_runs, int(gate.watch_hours * US_PER_HOUR)),
+        canary=CanaryPolicy(
+            gate.level,
+            gate.canary_share,
+            gate.canary_outcomes,
+            int(gate.canary_hours * US_PER_HOUR),
+        ),
     )
 
 

@@ -98,7 +98,11 @@ class Act(Struct, frozen=True, kw_only=True, tag_field="act"):
 
 
 class Decision(Act, frozen=True, kw_only=True, tag="decision"):
-    """An arm was chosen. ``probability`` is the exact propensity of the choice."""
+    """An arm was chosen. ``probability`` is the exact propensity of the choice.
+
+    Of a canary's decisions (``mode``) ``probabilities`` are those of the mixture that was
+    drawn from, ``challenger_probabilities`` the part of the challenger before its weight.
+    """
 
     model_type: str
     arm: str
@@ -109,6 +113,8 @@ class Decision(Act, frozen=True, kw_only=True, tag="decision"):
     mode: str
     task_type: str | None = None
     context: Attributes | None = None
+    challenger_version: int | None = None
+    challenger_probabilities: list[float] | None = None
 
 
 class RetrainRequested(Act, frozen=True, kw_only=True, tag="retrain_requested"):

@@ -86,6 +86,15 @@ class Rewarded(NamedTuple):
     ts_us: int
 
 
+class DecidedRun(NamedTuple):
+    """How a run went that a decision led to; duration and cost are -1 where not reported."""
+
+    decision_id: str
+    is_error: bool
+    duration_us: int
+    cost_nano_usd: int
+
+
 @dataclass(frozen=True, slots=True)
 class Fed:
     """What a commit teaches.
@@ -269,6 +278,18 @@ def _rewarded(rows: RewardRows) -> tuple[Rewarded, ...]:
         for decision, reward, ts_us, weight in columns
         if decision is not None and weight > 0
     )
+
+
+def decided_runs(runs: RunBatch) -> list[DecidedRun]:
+    """Return how those runs went that name a decision and have ended."""
+    if runs.decision_id.count(None) == len(runs):
+        return []
+    ended, failed = _IS_DECIDED[runs.status], _IS_ERROR[runs.status]
+    return [
+        DecidedRun(name, bool(failed[i]), int(runs.duration_us[i]), int(runs.cost_nano_usd[i]))
+        for i, name in enumerate(runs.decision_id)
+        if name is not None and ended[i]
+    ]
 
 
 def config_key(config: dict[str, Any] | None) -> str | None:

@@ -13,7 +13,7 @@ from selfright.learn.model_type import ModelType
 from selfright.retrain.reward_watch import Earned
 
 if TYPE_CHECKING:
-    from selfright.events.record import Decision
+    from selfright.events.record import Decision, RetrainRequested
 
 # Decisions that wait for a reward; of older ones none is expected any more.
 _WAITING: Final = 10_000
@@ -28,6 +28,17 @@ def group_of(decision: Decision) -> str | None:
         return decision.task_type
     name = (decision.context or {}).get("agent_name")
     return name if isinstance(name, str) else None
+
+
+def comparable_since(request: RetrainRequested) -> int | None:
+    """Return from when on what the champion earned is comparable; None: all of it.
+
+    An agent that fell earned more before, which no version can get back. Where nobody
+    knows when it fell, only what came after the request is known to be comparable.
+    """
+    if not request.automatic:
+        return None
+    return max(request.since_us.values(), default=request.ts_us)
 
 
 class Decided:

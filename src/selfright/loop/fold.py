@@ -62,7 +62,7 @@ _DECISIONS: Final = 10_000
 _NEVER: Final = 1 << 62
 # Of the saved state; another one is not read, and the log is folded anew. To be raised with
 # each change of what any room saves.
-_LAYOUT: Final = 3
+_LAYOUT: Final = 4
 
 
 class Fold:
@@ -370,6 +370,7 @@ class Fold:
             gate=before.gate,
             absent=Absent.from_state(state["absent"]),
             probation=before.probation,
+            canary=before.canary,
             agents=Interner(state["agents"], limit=before.metrics.policy.max_agents),
         )
         trials = Trials(rooms, self.policy, self._models)

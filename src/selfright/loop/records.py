@@ -72,6 +72,20 @@ class Records:
         if not promoted and pending.version is not None:
             moment.effects.append(Settle(pending.model_type, pending.version, record))
 
+    def note_canary(self, pending: RetrainFinished, record: GateRecord, moment: Moment) -> None:
+        """Write down that a challenger decides a share of the tasks from here on."""
+        canary = msgspec.structs.replace(
+            pending,
+            act_id=f"{pending.retrain_id}:canary",
+            ts_us=moment.now_us,
+            gate=msgspec.structs.replace(record, verdict="canary"),
+        )
+        moment.effects.append(Append(canary))
+        self.remember(canary)
+        # For the trigger it is over: evidence may ask for the next one, which ends this.
+        ended = msgspec.structs.replace(canary, state="done", gate=record)
+        self._rooms.trigger.note_finished(ended, moment.now_us)
+
     def lose(self, pending: RetrainFinished, moment: Moment) -> None:
         """Write down that a version on its way to trial could not be loaded."""
         lost = msgspec.structs.replace(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from selfright.events.absent import Absent
 from selfright.events.intern import Interner
+from selfright.loop.canary import CanaryPolicy
 from selfright.loop.effects import Append, Notify
 from selfright.loop.probation import ProbationPolicy
 
@@ -45,6 +46,7 @@ class Rooms:
     agents: Interner
     absent: Absent = field(default_factory=Absent)
     probation: ProbationPolicy = field(default_factory=ProbationPolicy)
+    canary: CanaryPolicy = field(default_factory=CanaryPolicy)
 
 
 @dataclass(frozen=True, slots=True)

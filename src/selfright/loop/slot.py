@@ -18,7 +18,8 @@ from selfright.learn.choice import Choice, ChoiceModel
 from selfright.learn.hierarchy.thompson import draw
 from selfright.learn.model import model_from_state
 from selfright.learn.model_type import ModelType
-from selfright.loop.decided import Decided
+from selfright.loop.canary import Canary, Drawn
+from selfright.loop.decided import Decided, group_of
 from selfright.loop.probation import Probation
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.reward_watch import Earned
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from selfright.events.record import Decision, GateRecord
-    from selfright.learn.feed import Rewarded
+    from selfright.learn.feed import DecidedRun, Rewarded
     from selfright.learn.model import Model
     from selfright.learn.samples import Samples
 
@@ -38,6 +39,9 @@ PROBES_IN_ALL: Final = 0.2
 # Two versions differ about an agent if what they expect of it is this far apart; less is
 # what the shrinkage moves when another agent changes.
 _DOUBT: Final = 0.02
+
+# Decisions that are the champion's, alone or mixed with a canary.
+_OWN_MODES: Final = frozenset({"thompson", "canary"})
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class Challenger:
         The champion as it stood at the start: what the challenger is compared with.
     serves
         True in an emergency: the challenger serves while the gate watches.
+    policy
+        Of a model that chooses: what decisions tell of both; see ``canary``.
     since_us
         Change point of the affected agents: what the champion earned before it did so
         with agents that were other than they are now. None: not known, or manual.
@@ -65,8 +71,14 @@ class Challenger:
     gate: PredictiveGate
     serves: bool
     opened_us: int
+    policy: Canary | None = None
     since_us: int | None = None
     before: tuple[Earned, ...] = ()
+
+    @property
+    def canary(self) -> Canary | None:
+        """The comparison by a share of the decisions, if it has come to that."""
+        return self.policy if self.policy is not None and self.policy.share else None
 
     @property
     def version(self) -> int:
@@ -160,16 +172,45 @@ class ModelSlot:
     def note(self, decision: Decision) -> None:
         """Hear of a decision, and expect a reward of it if the champion made it."""
         served = self.served is self.champion
-        if served and decision.model_version == (self.version or 0):
+        if decision.mode not in _OWN_MODES or not served:
+            return  # a cascade weighs costs as well: its rewards are another policy's
+        if decision.model_version != (self.version or 0):
+            return
+        if self.challenger is not None:
+            self._weigh(decision, self.challenger)
+        if decision.challenger_probabilities is None:
             self.decided.note(decision)
             if self.probation is not None:
                 self.probation.note(decision, self.champion)
 
-    def earn(self, rewarded: Rewarded) -> None:
-        """Hear what came of a decision, whoever made it."""
+    def _weigh(self, decision: Decision, trial: Challenger) -> None:
+        """Note how probable a decision was, and would have been under either policy."""
+        policy, model, theirs = trial.policy, trial.model, decision.challenger_probabilities
+        if policy is None or decision.arm not in decision.candidates:
+            return
+        at, logged = decision.candidates.index(decision.arm), decision.probability
+        if theirs is None and not policy.share:
+            # Not known when it was made, but before anybody could know what came of it.
+            assert isinstance(model, ChoiceModel)
+            challenger = float(model.propensities(decision.candidates, group_of(decision))[at])
+            policy.note(decision.act_id, Drawn(logged, logged, challenger))
+        elif theirs is not None and policy.share and decision.challenger_version == trial.version:
+            own = (logged - policy.share * theirs[at]) / (1 - policy.share)
+            policy.note(decision.act_id, Drawn(logged, min(1.0, max(0.0, own)), theirs[at]))
+
+    def ran(self, run: DecidedRun) -> None:
+        """Hear how a run went that a decision led to."""
+        policy = None if self.challenger is None else self.challenger.policy
+        if policy is not None:
+            policy.ran(run.decision_id, run.duration_us, run.cost_nano_usd, is_error=run.is_error)
+
+    def earn(self, rewarded: Rewarded) -> GateRecord | None:
+        """Hear what came of a decision, whoever made it; return a canary's verdict."""
         earned = self.decided.earn(*rewarded)
         if earned is not None and self.probation is not None:
             self.probation.earn(earned)
+        policy = None if self.challenger is None else self.challenger.policy
+        return None if policy is None else policy.earn(rewarded.decision_id, rewarded.reward)
 
     def restart(self, arms: tuple[str, ...], nothing: Samples) -> None:
         """Set aside what is believed of ``arms``, in the champion and on trial alike."""
@@ -218,7 +259,22 @@ class ModelSlot:
             believed, before = model.mean_of(names, groups), replaced.mean_of(names, groups)
             doubted = (before > believed.max()) & (before - believed > _DOUBT)
             probabilities = with_probes(probabilities, doubted)
-        return Choice(draw(probabilities, rng), probabilities)
+        trial = self.challenger
+        canary = None if trial is None else trial.canary
+        if trial is None or canary is None:
+            return Choice(draw(probabilities, rng), probabilities)
+        assert isinstance(trial.model, ChoiceModel)  # others never become canaries
+        theirs = trial.model.propensities(names, group)
+        mixed = (1 - canary.share) * probabilities + canary.share * theirs
+        return Choice(draw(mixed, rng), mixed, theirs)
+
+    @property
+    def mode(self) -> str:
+        """How decisions are made now, in one word: thompson, trial or canary."""
+        trial = self.challenger
+        if trial is None:
+            return "thompson"
+        return "trial" if trial.serves else "thompson" if trial.canary is None else "canary"
 
     @property
     def _replaced(self) -> Model | None:
@@ -231,7 +287,9 @@ class ModelSlot:
     def expired(self, now_us: int) -> GateRecord | None:
         """Return the gate's record if the trial has lasted too long."""
         trial = self.challenger
-        return None if trial is None else trial.gate.expire(now_us)
+        if trial is None:
+            return None
+        return trial.gate.expire(now_us) if trial.canary is None else trial.canary.expire(now_us)
 
     def close(self, *, promoted: bool) -> Challenger:
         """End the trial; the challenger becomes the champion if it was promoted."""
@@ -289,6 +347,7 @@ class ModelSlot:
                 "gate": trial.gate.to_state(),
                 "serves": trial.serves,
                 "opened_us": trial.opened_us,
+                "policy": None if trial.policy is None else trial.policy.to_state(),
                 "since_us": trial.since_us,
                 "before": [list(earned) for earned in trial.before],
             },
@@ -315,6 +374,7 @@ class ModelSlot:
                 gate=PredictiveGate.from_state(trial["gate"]),
                 serves=trial["serves"],
                 opened_us=trial["opened_us"],
+                policy=None if trial["policy"] is None else Canary.from_state(trial["policy"]),
                 since_us=trial["since_us"],
                 before=tuple(Earned(*earned) for earned in trial["before"]),
             )

@@ -25,8 +25,11 @@ from selfright.events.record import (
     RetrainRequested,
     encode_act,
 )
+from selfright.learn.feed import decided_runs
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
+from selfright.loop.canary import Canary
+from selfright.loop.decided import comparable_since
 from selfright.loop.effects import Append, Retrain
 from selfright.loop.endings import refused
 from selfright.loop.proving import Proving
@@ -36,10 +39,11 @@ from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from selfright.events.batch import Commit
     from selfright.events.record import Decision
+    from selfright.learn.feed import DecidedRun, Rewarded
     from selfright.loop.ports import ModelSource
     from selfright.loop.rooms import FoldPolicy, Moment, Rooms
 
@@ -85,9 +89,9 @@ class Trials:
                 if request.model_type == model_type.value:
                     return request.act_id
         slot = self._rooms.slots.get(model_type)
-        if slot is not None and slot.challenger is not None:
-            return slot.challenger.pending.retrain_id
-        return None
+        trial = None if slot is None else slot.challenger
+        # A canary stands in nobody's way: a new retraining ends it.
+        return None if trial is None or trial.canary is not None else trial.pending.retrain_id
 
     def asked(self) -> list[RetrainRequested]:
         """Return requests of our own that are not in the log yet."""
@@ -129,7 +133,7 @@ class Trials:
         """Let champions and challengers learn from rows; conclude what the gate decides."""
         if not self._rooms.slots:
             return
-        fed = self._rooms.feed.take(part)
+        fed, ran = self._rooms.feed.take(part), decided_runs(part.runs)
         for model_type, slot in self._rooms.slots.items():
             if fed.restarted and model_type is ModelType.AGENT_SELECTION:
                 slot.restart(fed.restarted, Samples.concat([]))
@@ -139,9 +143,23 @@ class Trials:
                 if verdict is not None:
                     self._decide(slot, verdict, moment)
             if model_type in REWARDED:
-                for rewarded in fed.rewarded:
-                    slot.earn(rewarded)
+                self._earn(slot, ran, fed.rewarded, moment)
             self._proving.look(slot, moment)
+
+    def _earn(
+        self,
+        slot: ModelSlot,
+        ran: Sequence[DecidedRun],
+        rewards: Sequence[Rewarded],
+        moment: Moment,
+    ) -> None:
+        """Let a model that chooses hear what came of its decisions."""
+        for run in ran:
+            slot.ran(run)
+        for rewarded in rewards:
+            record = slot.earn(rewarded)
+            if record is not None:
+                self._decide(slot, record, moment)
 
     def note(self, decision: Decision) -> None:
         """Hear of a decision that a model made."""
@@ -180,6 +198,10 @@ class Trials:
             # Two asked at the same time: the later one is told so.
             moment.effects.append(Append(refused(request, running, moment.now_us)))
             return
+        if slot.challenger is not None and slot.challenger.canary is not None:
+            reason = f"{request.act_id} began"
+            record = slot.challenger.canary.gate.record("inconclusive", reason)
+            self._decide(slot, record, moment)
         self._requests[request.act_id] = request
         self._rooms.trigger.note_started(
             request, moment.now_us, self._rooms.watch, self.records.about(request)
@@ -198,7 +220,7 @@ class Trials:
             return  # the verdict that was decided here, come back through the log
         slot = self._rooms.slots.get(ModelType(finished.model_type))
         if finished.state == "pending" and slot is not None:
-            self._open(slot, finished, _since(request), moment)
+            self._open(slot, finished, comparable_since(request), moment)
         else:
             self.records.conclude(finished, moment)
 
@@ -243,7 +265,7 @@ class Trials:
             trial = slot.challenger
             agents = () if trial is None else trial.pending.agents
             if trial is not None and agents and all(name in absent for name in agents):
-                self._decide(slot, trial.gate.record("inconclusive"), moment)
+                self._decide(slot, trial.gate.record("inconclusive"), moment, ended=True)
 
     def forget(self, agent: str) -> None:
         """Drop what the models have learnt of an agent that was deleted."""
@@ -293,6 +315,9 @@ class Trials:
                 ),
                 serves=serves,
                 opened_us=moment.now_us,
+                policy=None
+                if serves or slot.model_type not in REWARDED
+                else Canary(self._rooms.canary, 0.0, moment.now_us),
                 since_us=since_us,
                 before=tuple(slot.decided.since(since_us)) if serves else (),
             )
@@ -302,12 +327,19 @@ class Trials:
         if serves:
             self.records.adopt(slot, slot.version, "emergency", pending.retrain_id, moment)
 
-    def _decide(self, slot: ModelSlot, record: GateRecord, moment: Moment) -> None:
+    def _decide(
+        self, slot: ModelSlot, record: GateRecord, moment: Moment, *, ended: bool = False
+    ) -> None:
         assert slot.challenger is not None
         if record.verdict == "inconclusive" and slot.challenger.serves and (record.gain or 0) > 0:
             # The emergency's decision stands: what has been seen speaks for it, and the
             # champion would send the tasks back to the agent that fell.
             record = msgspec.structs.replace(record, verdict="emergency")
+        if record.verdict == "inconclusive" and slot.challenger.canary is None and not ended:
+            concluded = self._by_decisions(slot, slot.challenger, record, moment)
+            if concluded is None:
+                return
+            record = concluded
         promoted = record.verdict in {"promoted", "emergency"}
         champion, parent, trial = slot.version, slot.champion, slot.challenger
         earned = trial.before if trial.serves else slot.decided.since(trial.since_us)
@@ -321,6 +353,22 @@ class Trials:
             return
         if trial.serves:
             self.records.adopt(slot, trial.version, "reverted", retrain_id, moment)
+
+    def _by_decisions(
+        self, slot: ModelSlot, trial: Challenger, record: GateRecord, moment: Moment
+    ) -> GateRecord | None:
+        """Return the verdict on what the gate left open; None if a canary is to find it."""
+        policy = self._rooms.canary
+        if trial.policy is None:
+            return record
+        concluded = trial.policy.conclusion()
+        if concluded is not None:
+            return concluded
+        if not policy.share or (record.gain or 0.0) < 0.0 or not len(slot.decided):
+            return record  # it has shown a loss, or nobody asks this model for decisions
+        trial.policy = Canary(policy, policy.share, moment.now_us)
+        self.records.note_canary(trial.pending, record, moment)
+        return None
 
     # ---- state -----------------------------------------------------------------------
 
@@ -342,14 +390,3 @@ class Trials:
         for name, requests in (("asked", self._asked), ("requests", self._requests)):
             found = [act_of(RetrainRequested, data) for data in state[name]]
             requests.update((act.act_id, act) for act in found)
-
-
-def _since(request: RetrainRequested) -> int | None:
-    """Return from when on what the champion earned is comparable; None: all of it.
-
-    An agent that fell earned more before, which no version can get back. Where nobody
-    knows when it fell, only what came after the request is known to be comparable.
-    """
-    if not request.automatic:
-        return None
-    return max(request.since_us.values(), default=request.ts_us)

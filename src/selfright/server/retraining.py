@@ -103,7 +103,7 @@ class Retrainings:
         with self._circle.reading() as fold:
             finished = fold.trials.retrainings.get(retrain_id)
         log = self._circle.log
-        for state in ("proved", "done", "pending", "failed", "aborted"):
+        for state in ("proved", "done", "canary", "pending", "failed", "aborted"):
             if finished is not None:
                 break
             act = log.find_act(f"{retrain_id}:{state}")

@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-from selfright.config import Settings, with_values
-from selfright.events.record import ModelAdopted, RetrainFinished
+from selfright.events.record import RetrainFinished
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
-from selfright.loop.control import Circle
 from selfright.loop.saved import decode_state, encode_state
-from selfright.online_learning import RealTimeModelUpdater
 
 SELECTION = ModelType.AGENT_SELECTION
-TRUTH = {"good": 0.9, "poor": 0.5}
 
 
-class Fleet:
-    """An updater that chooses between a good agent and a poor one."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        made = with_values(Settings(), {f"gate.{name}": value for name, value in settings.items()})
-        self.updater = RealTimeModelUpdater(
-            model_storage_path=str(folder), enable_auto_save=False, settings=made
-        )
-        self.rng = np.random.default_rng(11)
-
-    @property
-    def circle(self) -> Circle:
-        return self.updater.circle
-
-    def decide(self, count: int, truth: dict[str, float] | None = None) -> list[str]:
-        """Have so many tasks done; return by whom."""
-        truth = truth or TRUTH
-        chosen = []
-        for _ in range(count):
-            choice = self.updater.select_agent(candidates=sorted(truth))
-            reward = float(self.rng.random() < truth[choice.agent_name])
-            self.updater.record_outcome(choice.decision_id, reward=reward)
-            chosen.append(choice.agent_name)
-        self.circle.pump()
-        return chosen
-
-    def plant(self, good: float, poor: float, n: int = 400) -> int:
-        """Save a version that believes in these rates and is sure; return its number."""
-        with self.circle.reading() as fold:
-            slot = fold.rooms.slots[SELECTION]
-        samples = Samples.concat(
-            [
-                Samples.of([name] * n, [None] * n, (np.arange(n) < rate * n).astype(float))
-                for name, rate in (("good", good), ("poor", poor))
-            ]
-        )
-        state = slot.champion.fit(samples).to_state()
-        return self.updater.registry.save(SELECTION.value, state, parent=slot.version)
-
-    def adoptions(self) -> list[ModelAdopted]:
-        with self.circle.reading() as fold:
-            return [*fold.trials.adoptions]
-
-    def served(self) -> int | None:
-        with self.circle.reading() as fold:
-            return fold.rooms.slots[SELECTION].served_version
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """Return a fleet whose updater saved a first version that knows both agents well."""
-    found = Fleet(tmp_path / "models")
-    found.decide(300)
-    found.updater.save()
-    yield found
-    found.circle.close()
-
-
-def test_a_harmful_promotion_is_rolled_back(fleet: Fleet) -> None:
+def test_a_harmful_promotion_is_rolled_back(fleet):
     """The version sends everything to the poor agent; its parent serves again, and why is told."""
     bad = fleet.plant(good=0.3, poor=0.95)
     fleet.updater.promote(SELECTION, bad, force=True)
@@ -97,7 +29,7 @@ def test_a_harmful_promotion_is_rolled_back(fleet: Fleet) -> None:
     assert gate.verdict == "rolled_back"
 
 
-def test_rewards_alone_show_harm(fleet: Fleet) -> None:
+def test_rewards_alone_show_harm(fleet):
     """A version that knows what it plays and is wrong about what it never tries."""
     bad = fleet.plant(good=0.3, poor=0.5)
     fleet.updater.promote(SELECTION, bad, force=True)
@@ -109,7 +41,7 @@ def test_rewards_alone_show_harm(fleet: Fleet) -> None:
     assert (adopted.proof.before or 0) > (adopted.proof.after or 0) + 0.2
 
 
-def test_a_version_that_follows_the_world_is_not_blamed(fleet: Fleet) -> None:
+def test_a_version_that_follows_the_world_is_not_blamed(fleet):
     """Agents fell before the promotion, others after it: the rewards are lower all the same."""
     fell = {"good": 0.3, "poor": 0.5}
     fleet.decide(150, fell)
@@ -120,7 +52,7 @@ def test_a_version_that_follows_the_world_is_not_blamed(fleet: Fleet) -> None:
     assert fleet.served() == right
 
 
-def test_what_chooses_alike_is_not_blamed(fleet: Fleet) -> None:
+def test_what_chooses_alike_is_not_blamed(fleet):
     """The fleet became worse after the promotion of a copy: that is not the copy's fault."""
     with fleet.circle.reading() as fold:
         state = fold.rooms.slots[SELECTION].champion.to_state()
@@ -131,7 +63,7 @@ def test_what_chooses_alike_is_not_blamed(fleet: Fleet) -> None:
     assert fleet.served() == copy
 
 
-def test_a_rollback_by_hand_is_not_watched(fleet: Fleet) -> None:
+def test_a_rollback_by_hand_is_not_watched(fleet):
     """Who rolls back knows why; nor is a watch of no runs one."""
     other = fleet.plant(good=0.9, poor=0.5)
     fleet.updater.promote(SELECTION, other, force=True)
@@ -143,19 +75,18 @@ def test_a_rollback_by_hand_is_not_watched(fleet: Fleet) -> None:
     assert fleet.served() == 1
 
 
-def test_no_watch_where_none_is_wanted(tmp_path: Path) -> None:
+def test_no_watch_where_none_is_wanted(make_fleet):
     """``gate.watch_runs = 0`` leaves a forced version alone."""
-    fleet = Fleet(tmp_path / "models", watch_runs=0)
+    fleet = make_fleet(watch_runs=0)
     fleet.decide(100)
     fleet.updater.save()
     bad = fleet.plant(good=0.3, poor=0.95)
     fleet.updater.promote(SELECTION, bad, force=True)
     fleet.decide(200)
     assert fleet.served() == bad
-    fleet.circle.close()
 
 
-def test_what_has_not_proved_itself_is_nothing_to_go_back_to(fleet: Fleet) -> None:
+def test_what_has_not_proved_itself_is_nothing_to_go_back_to(fleet):
     """A bad version replaced another bad one on probation: the one before both serves again."""
     for _ in range(2):
         bad = fleet.plant(good=0.3, poor=0.95)
@@ -167,7 +98,7 @@ def test_what_has_not_proved_itself_is_nothing_to_go_back_to(fleet: Fleet) -> No
     assert fleet.served() == 1
 
 
-def test_a_child_of_what_was_rolled_back_is_not_tried(fleet: Fleet) -> None:
+def test_a_child_of_what_was_rolled_back_is_not_tried(fleet):
     """A retraining on trial when its parent is rolled back ends; it has the same fault."""
     bad = fleet.plant(good=0.3, poor=0.5)
     fleet.updater.promote(SELECTION, bad, force=True)
@@ -184,7 +115,7 @@ def test_a_child_of_what_was_rolled_back_is_not_tried(fleet: Fleet) -> None:
     assert bad in slot.rolled_back
 
 
-def test_the_record_of_the_retraining_says_what_it_was_worth(fleet: Fleet) -> None:
+def test_the_record_of_the_retraining_says_what_it_was_worth(fleet):
     """An honest version, forced, is proved after 200 runs and is not rolled back."""
     fleet.decide(200, {"good": 0.3, "poor": 0.5})
     result = fleet.updater.trigger_retraining(SELECTION)
@@ -200,7 +131,7 @@ def test_the_record_of_the_retraining_says_what_it_was_worth(fleet: Fleet) -> No
     assert fleet.circle.log.find_act(f"{result.retrain_id}:proved") == proved
 
 
-def test_a_probation_goes_on_from_a_checkpoint(fleet: Fleet) -> None:
+def test_a_probation_goes_on_from_a_checkpoint(fleet):
     """Halfway through it is written down and read back: the same state, the same end."""
     bad = fleet.plant(good=0.3, poor=0.95)
     fleet.updater.promote(SELECTION, bad, force=True)
