@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfright.events.record import RetrainFinished
+from selfright.events.record import OperatorAct, RetrainFinished
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 from selfright.loop.saved import decode_state, encode_state
@@ -148,3 +148,44 @@ def test_a_probation_goes_on_from_a_checkpoint(fleet):
         assert slot.probation.harm == "predictions"
         assert other.probation is not None
         assert other.probation.proof() == slot.probation.proof()
+
+
+def test_what_a_rolled_back_version_was_made_into_is_not_tried(fleet):
+    """A retraining that was under way when its parent was rolled back ends without a trial."""
+    with fleet.circle.reading() as fold:
+        slot = fold.rooms.slots[SELECTION]
+    slot.rolled_back.add(slot.version)
+    result = fleet.updater.trigger_retraining(SELECTION)
+    assert slot.challenger is None
+    with fleet.circle.reading() as fold:
+        ended = fold.trials.retrainings[result.retrain_id]
+    assert (ended.state, ended.gate.verdict, ended.promoted) == ("done", "inconclusive", False)
+    versions = fleet.updater.versions(SELECTION)
+    assert versions[-1].gate.verdict == "inconclusive"
+
+
+def test_another_fold_of_the_log_rolls_back_alike(kept):
+    """Nothing but the log decides: a process that comes later finds the same served."""
+    first = kept.open()
+    kept.runs(first, "a", 300, 0.9)
+    kept.runs(first, "b", 300, 0.6)
+    first.pump()
+    slot = first.fold.rooms.slots[SELECTION]
+    low = Samples.of(["a"] * 400, [None] * 400, [1.0] * 100 + [0.0] * 300)
+    bad = kept.registry.save(SELECTION.value, slot.champion.restart(["a"], low).to_state())
+    promote = OperatorAct(
+        act_id="force", ts_us=kept.clock.now_us(), verb="promote", target=SELECTION.value,
+        arguments={"version": bad},
+    )  # fmt: skip
+    first.act(promote)
+    first.pump()
+    assert kept.registry.current(SELECTION.value) == bad
+    for _ in range(20):
+        kept.runs(first, "a", 10, 0.9)
+        first.pump()
+    assert slot.served_version is None
+    assert kept.registry.current(SELECTION.value) is None
+    second = kept.open()
+    assert second.fold.trials.adoptions == first.fold.trials.adoptions
+    assert second.fold.trials.adoptions[-1].verdict == "rolled_back"
+    assert encode_state(second.fold.to_state()) == encode_state(first.fold.to_state())
