@@ -7,6 +7,7 @@ import pytest
 
 from selfright.errors import ConfigError
 from selfright.learn.model_type import ModelType
+from selfright.learn.samples import Samples
 from selfright.loop.canary import Canary, CanaryPolicy, Drawn
 from selfright.loop.saved import decode_state, encode_state
 
@@ -87,9 +88,12 @@ def test_a_canary_decides_a_tenth(make_fleet):
     fleet, slot, retrain_id = _on_canary(make_fleet)
     assert slot.mode == "canary"
     assert slot.served_version == 1
+    fell = Samples.of(["good"] * 200, [None] * 200, [0.0] * 200)
+    slot.challenger.model = slot.champion.restart(["good"], fell)
     choice = slot.choose(["good", "poor"], None, np.random.default_rng(1))
     own = slot.champion.propensities(["good", "poor"], None)
     theirs = slot.challenger.model.propensities(["good", "poor"], None)
+    assert theirs[1] - own[1] > 0.8
     assert choice.probabilities.tolist() == pytest.approx((0.9 * own + 0.1 * theirs).tolist())
     assert choice.challenger.tolist() == theirs.tolist()
     made = fleet.updater.select_agent(candidates=["good", "poor"])

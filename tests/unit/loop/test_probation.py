@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from selfright.events.record import OperatorAct, RetrainFinished
+from selfright.events.record import Decision, OperatorAct, RetrainFinished
+from selfright.learn.model import new_model
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
+from selfright.loop.probation import Probation, ProbationPolicy
 from selfright.loop.saved import decode_state, encode_state
+from selfright.retrain.reward_watch import Earned
 
 SELECTION = ModelType.AGENT_SELECTION
 
@@ -61,6 +64,29 @@ def test_what_chooses_alike_is_not_blamed(fleet):
     fleet.decide(220, {"good": 0.6, "poor": 0.2})
     assert "rolled_back" not in {adopted.verdict for adopted in fleet.adoptions()}
     assert fleet.served() == copy
+
+
+def test_rewards_count_only_where_the_two_choose_differently():
+    """The same rewards: harm of a version that chooses otherwise, not of one that does not."""
+    parent = new_model(SELECTION)
+    parent.update(Samples.of(["x", "y"] * 100, [None] * 200, [0.9, 0.1] * 100))
+    other = parent.restart(["x"], Samples.of(["x"] * 100, [None] * 100, [0.0] * 100))
+    found = []
+    for version in (parent, other):
+        before = [Earned(None, "x", 1.0)] * 100
+        probation = Probation.begin(ProbationPolicy(), parent, None, None, before, 0)
+        for i in range(60):
+            probation.note(_decision(i), version)
+            probation.earn(Earned(None, "y", 0.0))
+        found.append(probation.harm)
+    assert found == [None, "rewards"]
+
+
+def _decision(i):
+    return Decision(
+        act_id=str(i), ts_us=i, model_type=SELECTION.value, arm="y", probability=0.5,
+        candidates=["x", "y"], probabilities=[0.5, 0.5], model_version=0, mode="thompson",
+    )  # fmt: skip
 
 
 def test_a_rollback_by_hand_is_not_watched(fleet):
