@@ -156,6 +156,7 @@ class Gate(Section, frozen=True, kw_only=True):
     watch_runs: Annotated[
         int, doc("decided runs that a promoted version is watched for; 0: not at all"), Meta(ge=0)
     ] = 200
+    watch_hours: Annotated[Positive, doc("hours after which that watch ends")] = 168.0
     canary_share: Annotated[
         float,
         doc("share of decisions that an undecided challenger makes; 0: none"),
@@ -165,7 +166,6 @@ class Gate(Section, frozen=True, kw_only=True):
         int, doc("rewards after which a canary ends inconclusive"), Meta(ge=100)
     ] = 2_000
     canary_hours: Annotated[Positive, doc("hours after which a canary ends inconclusive")] = 24.0
-    watch_hours: Annotated[Positive, doc("hours after which that watch ends")] = 168.0
 
 
 class Learn(Section, frozen=True, kw_only=True):
