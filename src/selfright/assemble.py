@@ -25,9 +25,11 @@ from selfright.learn.feed import Feed, RewardPolicy
 from selfright.learn.model import model_from_state, new_model
 from selfright.learn.model_type import ModelType
 from selfright.log.memory import MemoryLog
+from selfright.loop.canary import CanaryPolicy
 from selfright.loop.control import Circle
 from selfright.loop.fold import Fold
 from selfright.loop.inbox import Inbox
+from selfright.loop.probation import ProbationPolicy
 from selfright.loop.rooms import FoldPolicy, Rooms
 from selfright.loop.slot import ModelSlot
 from selfright.metrics.accuracy import accuracy_score
@@ -221,6 +223,13 @@ def _rooms(
             max_us=int(gate.max_hours * US_PER_HOUR),
         ),
         agents=Interner(limit=windows.max_agents),
+        probation=ProbationPolicy(gate.level, gate.watch_runs, int(gate.watch_hours * US_PER_HOUR)),
+        canary=CanaryPolicy(
+            gate.level,
+            gate.canary_share,
+            gate.canary_outcomes,
+            int(gate.canary_hours * US_PER_HOUR),
+        ),
     )
 
 

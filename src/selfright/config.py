@@ -153,6 +153,19 @@ class Gate(Section, frozen=True, kw_only=True):
     emergency: Annotated[
         bool, doc("let an automatic incremental version serve while the gate watches it")
     ] = True
+    watch_runs: Annotated[
+        int, doc("decided runs that a promoted version is watched for; 0: not at all"), Meta(ge=0)
+    ] = 200
+    watch_hours: Annotated[Positive, doc("hours after which that watch ends")] = 168.0
+    canary_share: Annotated[
+        float,
+        doc("share of decisions that an undecided challenger makes; 0: none"),
+        Meta(ge=0, le=0.5),
+    ] = 0.1
+    canary_outcomes: Annotated[
+        int, doc("rewards after which a canary ends inconclusive"), Meta(ge=100)
+    ] = 2_000
+    canary_hours: Annotated[Positive, doc("hours after which a canary ends inconclusive")] = 24.0
 
 
 class Learn(Section, frozen=True, kw_only=True):

@@ -348,11 +348,15 @@ class RealTimeModelUpdater:
             group = _group(model_type, task_type, context)
             choice = slot.choose(names, group, self._rng, features_of(context))
             version = slot.served_version or 0
-            mode = "trial" if slot.served is not slot.champion else "thompson"
+            mode = slot.mode
+            trial = slot.challenger
         probabilities = dict(zip(names, choice.probabilities.tolist(), strict=True))
         arm = names[choice.index]
         decision = Decision(uuid.uuid4().hex, arm, probabilities[arm], probabilities, version, mode)
-        self._record(model_type, decision, task_type, context)
+        challenger = None
+        if trial is not None and choice.challenger is not None:
+            challenger = trial.version, choice.challenger.tolist()
+        self._record(model_type, decision, task_type, context, challenger)
         return decision
 
     def select_cascade(
@@ -648,7 +652,10 @@ class RealTimeModelUpdater:
         decision: Decision,
         task_type: str | None,
         context: dict[str, Any] | None,
+        challenger: tuple[int, list[float]] | None = None,
     ) -> None:
+        """Have a decision written down; of a canary's with its version and probabilities."""
+        version, theirs = challenger or (None, None)
         circle = self.circle
         circle.inbox.put(
             DecisionRecord(
@@ -663,6 +670,8 @@ class RealTimeModelUpdater:
                 mode=decision.mode,
                 task_type=task_type,
                 context=context,
+                challenger_version=version,
+                challenger_probabilities=theirs,
             )
         )
 

@@ -13,8 +13,8 @@ A case says what came in and what must come of it; the language is described in
     A retraining that evidence asked for and a rule held back.
 ``adopted [MODEL] verdict= version= at=``
     A version began to serve.
-``serves [MODEL] version= trial=``
-    What decides at the time of the look.
+``serves [MODEL] version= trial= mode=``
+    What decides at the time of the look. A run with ``decided=yes`` was chosen by it.
 ``prefer AGENT over AGENT``, ``choice AGENT share<VALUE``
     What the selection expects, and how it would choose.
 ``count runs= outcomes= duplicates= late= alerts= retrainings=``, ``health score= status=``
@@ -35,7 +35,7 @@ from selfright.assemble import Learning, open_circle
 from selfright.config import Settings, with_values
 from selfright.events.batch import Intake
 from selfright.events.raw import outcome_batch, run_batch
-from selfright.events.record import AgentRun, OperatorAct, Outcome, RetrainRequested
+from selfright.events.record import AgentRun, Decision, OperatorAct, Outcome, RetrainRequested
 from selfright.learn.model_type import ModelType
 from selfright.learn.strategy import UpdateStrategy
 from selfright.loop.simulate import Simulation
@@ -81,9 +81,12 @@ class Stage:
         """Let rows arrive, at most ``at_once`` together; an operator acts between them."""
         waiting: list[Arrival] = []
         for arrival in arrivals:
-            if arrival.kind == "act" or len(waiting) == self._at_once:
+            decided = arrival.kind == "run" and arrival.row.pop("decided", False)
+            if arrival.kind == "act" or decided or len(waiting) == self._at_once:
                 self._feed(waiting)
                 waiting = []
+            if decided:
+                self._decide(arrival)
             if arrival.kind == "act":
                 self._act(arrival)
             else:
@@ -109,6 +112,29 @@ class Stage:
         rows = np.arange(self._row, self._row + len(arrivals), dtype=np.int64)
         self._row += len(arrivals)
         self.simulation.feed(intake, rows)
+
+    def _decide(self, arrival: Arrival) -> None:
+        """Write down that the selection chose the agent of a run, with its probability."""
+        slot, arm = self.circle.fold.rooms.slots[SELECTION], str(arrival.row["agent_name"])
+        names = list(self.circle.fold.rooms.agents.names)
+        choice = slot.choose(names, None, np.random.default_rng(0))
+        theirs, trial = choice.challenger, slot.challenger
+        name = arrival.row["decision_id"] = f"decision-{arrival.row['run_id']}"
+        self.simulation._keep(
+            Decision(
+                act_id=name,
+                ts_us=arrival.at_us,
+                model_type=SELECTION.value,
+                arm=arm,
+                probability=float(choice.probabilities[names.index(arm)]),
+                candidates=names,
+                probabilities=choice.probabilities.tolist(),
+                model_version=slot.served_version or 0,
+                mode=slot.mode,
+                challenger_version=None if theirs is None or trial is None else trial.version,
+                challenger_probabilities=None if theirs is None else theirs.tolist(),
+            )
+        )
 
     def _act(self, arrival: Arrival) -> None:
         row = dict(arrival.row)
@@ -177,6 +203,7 @@ class Stage:
         for _, request in self.simulation.requests.values():
             result = self.simulation.results.get(request.act_id)
             gate = None if result is None else result.gate
+            proof = None if result is None else result.proof
             found.append(
                 {
                     "mode": request.mode,
@@ -192,6 +219,8 @@ class Stage:
                     "promoted": result is not None and result.promoted,
                     "outcomes": None if result is None else result.events_processed,
                     "version": None if result is None else result.version,
+                    "proof": None if proof is None else proof.verdict,
+                    "rolled_back": proof is not None and proof.rolled_back,
                     "error": None if result is None else result.error,
                 }
             )
@@ -287,7 +316,8 @@ def _adopted(stage: Stage, expected: Expectation, _at_us: int) -> Found:
 
 def _serves(stage: Stage, expected: Expectation, _at_us: int) -> Found:
     slot = stage.circle.fold.rooms.slots[ModelType((*expected.words, SELECTION)[0])]
-    return [{"version": slot.served_version, "trial": slot.served is not slot.champion}]
+    trial = slot.served is not slot.champion
+    return [{"version": slot.served_version, "trial": trial, "mode": slot.mode}]
 
 
 def _prefer(stage: Stage, expected: Expectation, _at_us: int) -> Found:

@@ -11,4 +11,5 @@
 ``play``       one policy on one problem
 ``season``     all policies on all problems of a scenario, on several processes
 ``page``       the page of the documentation
+``gate``       by itself: what the gate lets through, takes back, and reads from a log
 """

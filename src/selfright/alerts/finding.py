@@ -9,7 +9,7 @@ import msgspec
 
 from selfright.alerts.alert import AlertLevel
 from selfright.alerts.entry import Evaluation
-from selfright.alerts.message import cause, detection_says, retraining_says
+from selfright.alerts.message import cause, detection_says, retraining_says, rollback_says
 from selfright.detect.detection import Kind, WatchedMetric
 from selfright.events.timestamp import iso
 from selfright.metrics.metric_type import MetricType
@@ -105,18 +105,12 @@ def of_retraining(
 
 def of_rollback(adopted: ModelAdopted, metric: MetricType) -> Evaluation:
     """Return that an earlier version serves again."""
-    before = "another version"
-    if adopted.parent_version is not None:
-        before = f"version {adopted.parent_version}"
     return Evaluation(
         rule="rollback",
         agent_name=None,
         metric_type=metric,
         level=AlertLevel.CRITICAL,
-        message=(
-            f"{adopted.model_type}: rolled back from {before} to version {adopted.version} "
-            f"by {adopted.adopted_by}"
-        ),
+        message=rollback_says(adopted),
         finder=adopted.model_type,
         mark=adopted.act_id,
         details=msgspec.to_builtins(adopted),

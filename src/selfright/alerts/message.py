@@ -9,7 +9,7 @@ from selfright.detect.detection import Kind, WatchedMetric
 
 if TYPE_CHECKING:
     from selfright.detect.detection import Detection
-    from selfright.events.record import RetrainFinished
+    from selfright.events.record import ModelAdopted, Proof, RetrainFinished
 
 FLEET: Final = "the fleet"
 
@@ -133,6 +133,37 @@ def retraining_says(finished: RetrainFinished) -> str:
         return f"{mode}{about}: version {finished.version} is promoted ({learnt})"
     stays = f"version {finished.parent_version} stays" if finished.parent_version else "not adopted"
     return f"{mode}{about}: version {finished.version} {verdict}, {stays} ({learnt})"
+
+
+def rollback_says(adopted: ModelAdopted) -> str:
+    """Return which version serves again instead of which, by whom, and why where known."""
+    before = "another version"
+    if adopted.parent_version is not None:
+        before = f"version {adopted.parent_version}"
+    now = f"version {adopted.version}" if adopted.version else "what learns in place"
+    said = f"{adopted.model_type}: rolled back from {before} to {now} by {adopted.adopted_by}"
+    return said if adopted.proof is None else f"{said}: {proof_says(adopted.proof)}"
+
+
+def proof_says(proof: Proof) -> str:
+    """Return what a promotion was worth, e.g. "improved: mean reward 0.71 before, 0.83 since"."""
+    verdict = proof.verdict.replace("_", " ")
+    if proof.rolled_back:
+        verdict = "certainly worse"
+    if proof.before is None or proof.after is None:
+        return f"{verdict}: no runs since the promotion"
+    means, since = f"{proof.before:.2f}", f"{proof.after:.2f}"
+    if proof.measure == "reward":
+        says = (
+            f"mean reward {means} before (n = {proof.n_before:,}), {since} since (n = {proof.n:,})"
+        )
+    else:
+        loss = proof.measure.replace("_", " ")
+        says = f"{loss} of the parent {means}, of the version {since} on the same {proof.n:,} runs"
+    if proof.gain is None or proof.gain_low is None or proof.gain_high is None:
+        return f"{verdict}: {says}"
+    gain = f"{proof.gain:+.2f} [{proof.gain_low:+.2f}, {proof.gain_high:+.2f}]"
+    return f"{verdict}: {says}, gain {gain}"
 
 
 def names(agents: list[str], most: int = 3) -> str:

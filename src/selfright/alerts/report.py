@@ -177,6 +177,9 @@ def _trends(trends: Mapping[str, Plain]) -> list[str]:
 def _retraining(result: Plain) -> str:
     gate = result.get("gate") or {}
     verdict = "promoted" if result.get("promoted") else gate.get("verdict", result.get("state"))
+    proof = (result.get("proof") or {}).get("verdict")
+    if proof is not None:
+        verdict = f"{verdict}, {proof.replace('_', ' ')}"
     return (
         f"{result.get('timestamp', '')}  {result.get('retrain_type')} {result.get('model_type')}: "
         f"{verdict}  ({result.get('reason')})"

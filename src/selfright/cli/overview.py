@@ -289,13 +289,16 @@ def retrainings_table(found: Iterable[dict[str, Any]]) -> RenderableType:
             item["state"],
             (item.get("gate") or {}).get("verdict"),
             item["promoted"],
+            ((item.get("proof") or {}).get("verdict") or show.NOTHING).replace("_", " "),
             item["version"],
             item["events_processed"],
             item.get("error") or item["reason"],
         )
         for item in found
     ]
-    columns = ("at", "model", "type", "state", "gate", "promoted", "version", "outcomes", "why")
+    columns = (
+        "at", "model", "type", "state", "gate", "promoted", "proof", "version", "outcomes", "why",
+    )  # fmt: skip
     return show.table("Retrainings", columns, rows)
 
 

@@ -98,7 +98,11 @@ class Act(Struct, frozen=True, kw_only=True, tag_field="act"):
 
 
 class Decision(Act, frozen=True, kw_only=True, tag="decision"):
-    """An arm was chosen. ``probability`` is the exact propensity of the choice."""
+    """An arm was chosen. ``probability`` is the exact propensity of the choice.
+
+    Of a canary's decisions (``mode``) ``probabilities`` are those of the mixture that was
+    drawn from, ``challenger_probabilities`` the part of the challenger before its weight.
+    """
 
     model_type: str
     arm: str
@@ -109,6 +113,8 @@ class Decision(Act, frozen=True, kw_only=True, tag="decision"):
     mode: str
     task_type: str | None = None
     context: Attributes | None = None
+    challenger_version: int | None = None
+    challenger_probabilities: list[float] | None = None
 
 
 class RetrainRequested(Act, frozen=True, kw_only=True, tag="retrain_requested"):
@@ -134,10 +140,20 @@ class GateRecord(Struct, frozen=True, kw_only=True):
 
     ``gain`` is the mean loss of the champion minus that of the challenger per affected
     outcome, in the unit of ``loss``; positive means that the challenger is better.
+    ``effective`` is the effective sample size where policies were compared by logged
+    decisions; ``reason`` says in words why, where the numbers do not.
     """
 
     verdict: Literal[
-        "pending", "promoted", "rejected", "inconclusive", "emergency", "forced", "none"
+        "pending",
+        "promoted",
+        "rejected",
+        "inconclusive",
+        "canary",
+        "emergency",
+        "forced",
+        "rolled_back",
+        "none",
     ]
     n: int = 0
     gain: float | None = None
@@ -149,13 +165,38 @@ class GateRecord(Struct, frozen=True, kw_only=True):
     challenger_loss: float | None = None
     loss: str = "log_loss"
     level: float = 0.01
+    effective: float | None = None
+    reason: str | None = None
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """What a promotion was worth, as the runs after it showed.
+
+    ``measure`` is ``reward``, higher being better, or a loss, lower being better.
+    ``before`` and ``after`` are its means: of rewards before the promotion and since, or of
+    the parent's and the version's losses on the same runs since. ``gain`` is by how much
+    the version is better, each bound erring with at most 5 %; ``unknown``: too few runs.
+    """
+
+    verdict: Literal["improved", "no_change", "worse", "unknown"]
+    measure: str
+    before: float | None = None
+    after: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    n_before: int = 0
+    n: int = 0
+    rolled_back: bool = False
 
 
 class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
     """What became of a retraining; ``act_id`` is ``<retrain_id>:<state>``.
 
-    ``pending`` is followed by ``done`` when the gate has decided. ``cancelled``: it was
-    aborted because somebody wanted that, and is not to be tried again by itself.
+    ``pending`` is followed by ``done`` when the gate has decided. What was promoted is
+    then watched: the last record, ``<retrain_id>:proved``, has the ``proof`` besides.
+    ``cancelled``: it was aborted because somebody wanted that, and is not to be tried again
+    by itself.
     """
 
     retrain_id: str
@@ -176,6 +217,7 @@ class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
     after: dict[str, Any] | None = None
     error: str | None = None
     cancelled: bool = False
+    proof: Proof | None = None
 
 
 class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):
@@ -187,6 +229,7 @@ class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):
     verdict: str
     retrain_id: str | None = None
     adopted_by: str = "selfright"
+    proof: Proof | None = None  # why, of a version that was rolled back by itself
 
 
 class AlertTransition(Act, frozen=True, kw_only=True, tag="alert_transition"):

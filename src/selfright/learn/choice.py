@@ -49,10 +49,13 @@ class Choice:
         Position of the chosen one among the candidates.
     probabilities
         Of all candidates in their order; they sum to 1, and ``index`` was drawn from them.
+    challenger
+        Where two policies were mixed, what the one on trial would have been drawn from.
     """
 
     index: int
     probabilities: Floats
+    challenger: Floats | None = None
 
 
 class ChoiceModel(Learner):

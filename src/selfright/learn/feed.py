@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ _RUN_ID, _STATUS = RUN_FIELD["run_id"], RUN_FIELD["status"]
 _TYPE, _ROUTE, _CONFIG = RUN_FIELD["task_type"], RUN_FIELD["route"], RUN_FIELD["config"]
 _CONTEXT = RUN_FIELD["context"]
 _COST, _DURATION = RUN_FIELD["cost_nano_usd"], RUN_FIELD["duration_us"]
-_QUALITY = RUN_FIELD["quality_q32"]
+_QUALITY, _DECISION = RUN_FIELD["quality_q32"], RUN_FIELD["decision_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,35 @@ class RewardPolicy:
         return scaled
 
 
+class Rewarded(NamedTuple):
+    """What came of a decision: a reward in 0..1, and when."""
+
+    decision_id: str
+    reward: float
+    ts_us: int
+
+
+class DecidedRun(NamedTuple):
+    """How a run went that a decision led to; duration and cost are -1 where not reported."""
+
+    decision_id: str
+    is_error: bool
+    duration_us: int
+    cost_nano_usd: int
+
+
 @dataclass(frozen=True, slots=True)
 class Fed:
     """What a commit teaches.
 
     ``restarted`` are agents that became judged by outcomes: what their statuses taught
-    before is set aside before ``samples`` are learnt.
+    before is set aside before ``samples`` are learnt. ``rewarded`` are the rewards of runs
+    that name the decision that led to them.
     """
 
     samples: dict[ModelType, Samples]
     restarted: tuple[str, ...]
+    rewarded: tuple[Rewarded, ...] = ()
 
 
 class Feed:
@@ -121,7 +140,7 @@ class Feed:
         samples = rows.samples()
         samples[ModelType.QUALITY_PREDICTION] = _quality(commit)
         samples[ModelType.LATENCY_PREDICTION] = _latency(commit)
-        return Fed(samples, restarted)
+        return Fed(samples, restarted, _rewarded(rows))
 
     def forget(self, agent: str) -> None:
         """Drop what is remembered of an agent, as if it had never been seen."""
@@ -142,16 +161,17 @@ class Feed:
         score = _STATUS_SCORE[runs.status[kept]]
         reward = self.policy.rewards(score, runs.cost_nano_usd[kept], runs.duration_us[kept])
         listed = kept.tolist()
-        rows.add(
-            [runs.agent_name[i] for i in listed],
-            [runs.task_type[i] for i in listed],
-            [runs.route[i] for i in listed],
-            [config_key(runs.config[i]) for i in listed],
-            reward,
-            weight,
-            runs.ts_us[kept],
-            [features_of(runs.context[i]) for i in listed],
+        more = RewardRows(
+            agent=[runs.agent_name[i] for i in listed],
+            group=[runs.task_type[i] for i in listed],
+            route=[runs.route[i] for i in listed],
+            config=[config_key(runs.config[i]) for i in listed],
+            reward=reward.tolist(),
+            ts_us=runs.ts_us[kept].tolist(),
+            features=[features_of(runs.context[i]) for i in listed],
+            decision=[runs.decision_id[i] for i in listed],
         )
+        rows.add(more, weight)
 
     def _remember_failures(
         self, runs: RunBatch, failed: np.ndarray, labelled: np.ndarray, kept: Ints, weight: float
@@ -202,8 +222,16 @@ class Feed:
         """Add a failed run as worth nothing, or take it back."""
         group, route, config, cost, duration, ts_us, about = found
         reward = self.policy.rewards(np.zeros(1), np.array([cost]), np.array([duration]))
-        at = np.array([ts_us])
-        rows.add([name], [group], [route], [config], reward, weight, at, [about])
+        more = RewardRows(
+            [name],
+            [group],
+            [route],
+            [config],
+            reward=reward.tolist(),
+            ts_us=[ts_us],
+            features=[about],
+        )
+        rows.add(more, weight)
 
     def _take_outcomes(self, outcomes: OutcomeBatch, weight: float, rows: RewardRows) -> None:
         # Of several feedback sources on one run only the newest is the learners' reward.
@@ -217,16 +245,17 @@ class Feed:
         names = [outcomes.agent_name[i] for i in kept]
         if weight > 0:
             self._replace_failures(names, joined, rows)
-        rows.add(
-            names,
-            [run[_TYPE] for run in joined],
-            [run[_ROUTE] for run in joined],
-            [config_key(run[_CONFIG]) for run in joined],
-            self.policy.rewards(score, cost, duration),
-            weight,
-            outcomes.ts_us[kept],
-            [features_of(run[_CONTEXT]) for run in joined],
+        more = RewardRows(
+            agent=names,
+            group=[run[_TYPE] for run in joined],
+            route=[run[_ROUTE] for run in joined],
+            config=[config_key(run[_CONFIG]) for run in joined],
+            reward=self.policy.rewards(score, cost, duration).tolist(),
+            ts_us=outcomes.ts_us[kept].tolist(),
+            features=[features_of(run[_CONTEXT]) for run in joined],
+            decision=[run[_DECISION] for run in joined],
         )
+        rows.add(more, weight)
 
     def _replace_failures(
         self, names: list[str], joined: Iterable[tuple[Any, ...]], rows: RewardRows
@@ -262,6 +291,27 @@ class Feed:
             for name, runs in state["waiting"].items()
         }
         return feed
+
+
+def _rewarded(rows: RewardRows) -> tuple[Rewarded, ...]:
+    columns = zip(rows.decision, rows.reward, rows.ts_us, rows.weight, strict=True)
+    return tuple(
+        Rewarded(decision, reward, ts_us)
+        for decision, reward, ts_us, weight in columns
+        if decision is not None and weight > 0
+    )
+
+
+def decided_runs(runs: RunBatch) -> list[DecidedRun]:
+    """Return how those runs went that name a decision and have ended."""
+    if runs.decision_id.count(None) == len(runs):
+        return []
+    ended, failed = _IS_DECIDED[runs.status], _IS_ERROR[runs.status]
+    return [
+        DecidedRun(name, bool(failed[i]), int(runs.duration_us[i]), int(runs.cost_nano_usd[i]))
+        for i, name in enumerate(runs.decision_id)
+        if name is not None and ended[i]
+    ]
 
 
 def config_key(config: dict[str, Any] | None) -> str | None:

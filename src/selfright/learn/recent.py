@@ -31,27 +31,15 @@ class RewardRows:
     weight: list[float] = field(default_factory=list)
     ts_us: list[int] = field(default_factory=list)
     features: list[Features | None] = field(default_factory=list)
+    decision: list[str | None] = field(default_factory=list)
 
-    def add(
-        self,
-        agent: list[str],
-        group: list[str | None],
-        route: list[str | None],
-        config: list[str | None],
-        reward: np.ndarray,
-        weight: float,
-        ts_us: np.ndarray,
-        features: list[Features | None],
-    ) -> None:
+    def add(self, more: RewardRows, weight: float) -> None:
         """Append rows of one weight: 1 adds a sample, -1 takes back an earlier one."""
-        self.agent += agent
-        self.group += group
-        self.route += route
-        self.config += config
-        self.reward += reward.tolist()
-        self.weight += [weight] * len(agent)
-        self.ts_us += ts_us.tolist()
-        self.features += features
+        n = len(more.agent)
+        more.weight = [weight] * n
+        for name in self.__dataclass_fields__:
+            column = getattr(more, name)
+            getattr(self, name).extend(column or [None] * n)
 
     def drop(self, agent: str) -> None:
         """Take out the rows of one agent."""
@@ -182,11 +170,16 @@ class Recent:
                     None if key == 0 else self._names.names[key]
                     for key in self._keys[code, slot].tolist()
                 )
-                rows.add(
-                    [agent], [group], [route], [config],
-                    self._reward[code, slot : slot + 1], 1.0, self._ts_us[code, slot : slot + 1],
-                    [self._features.get(code, {}).get(slot)],
-                )  # fmt: skip
+                one = RewardRows(
+                    [agent],
+                    [group],
+                    [route],
+                    [config],
+                    reward=[float(self._reward[code, slot])],
+                    ts_us=[int(self._ts_us[code, slot])],
+                    features=[self._features.get(code, {}).get(slot)],
+                )
+                rows.add(one, 1.0)
         return rows.samples()[model_type]
 
     def count(self, agent: str) -> int:

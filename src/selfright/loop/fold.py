@@ -62,7 +62,7 @@ _DECISIONS: Final = 10_000
 _NEVER: Final = 1 << 62
 # Of the saved state; another one is not read, and the log is folded anew. To be raised with
 # each change of what any room saves.
-_LAYOUT: Final = 5
+_LAYOUT: Final = 6
 
 
 class Fold:
@@ -275,6 +275,7 @@ class Fold:
                 self.decisions[act.act_id] = act
                 if len(self.decisions) > _DECISIONS:
                     self.decisions.popitem(last=False)
+                self.trials.note(act)
             case RetrainRequested():
                 self.trials.request(act, moment)
             case RetrainFinished():
@@ -378,6 +379,8 @@ class Fold:
             slots=dict(before.slots),
             gate=before.gate,
             absent=Absent.from_state(state["absent"]),
+            probation=before.probation,
+            canary=before.canary,
             agents=Interner(state["agents"], limit=before.metrics.policy.max_agents),
         )
         trials = Trials(rooms, self.policy, self._models)

@@ -25,6 +25,7 @@ FIELDS = (
     "duration_ms", "reason", "timestamp", "retrain_id", "state", "version",
     "parent_version", "promoted", "gate", "error", "automatic", "agents", "before", "after",
     "progress",
+    "proof",
 )  # fmt: skip
 
 
@@ -36,7 +37,9 @@ class RetrainResult(Mapping[str, Any]):
     ``aborted`` where there is no model to watch; ``running``, with the share in ``progress``
     that is done, until there is a result. ``events_processed`` counts outcomes.
     ``before`` and ``after`` say per agent what the parent and the new version expect,
-    beside what was seen.
+    beside what was seen. ``proof`` says what a promotion was worth: ``improved``,
+    ``no_change`` or ``worse`` with the means before and since, once the watch after it has
+    ended; a version that was rolled back is not ``promoted`` any more.
     """
 
     __slots__ = ("_values",)
@@ -162,7 +165,7 @@ def find(circle: Circle, retrain_id: str) -> RetrainResult:
     """Return what became of a retraining so far. Raises ``UnknownNameError``."""
     with circle.reading() as fold:
         finished = fold.trials.retrainings.get(retrain_id)
-    for state in ("done", "pending", "failed", "aborted"):
+    for state in ("proved", "done", "canary", "pending", "failed", "aborted"):
         if finished is not None:
             break
         act = circle.log.find_act(f"{retrain_id}:{state}")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from selfright.events.absent import Absent
 from selfright.events.intern import Interner
+from selfright.loop.canary import CanaryPolicy
 from selfright.loop.effects import Append, Notify
+from selfright.loop.probation import ProbationPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +45,8 @@ class Rooms:
     gate: GatePolicy
     agents: Interner
     absent: Absent = field(default_factory=Absent)
+    probation: ProbationPolicy = field(default_factory=ProbationPolicy)
+    canary: CanaryPolicy = field(default_factory=CanaryPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,32 +12,39 @@ but takes effect here, at the very outcome that decided it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from selfright.detect.detection import SYSTEM
 from selfright.events.record import (
+    GateRecord,
     ModelAdopted,
     OperatorAct,
     RetrainFinished,
     RetrainRequested,
-    decode_act,
     encode_act,
 )
+from selfright.learn.feed import decided_runs
 from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
-from selfright.loop.effects import Append, Retrain, Serve, Settle
+from selfright.loop.canary import Canary
+from selfright.loop.decided import comparable_since
+from selfright.loop.effects import Append, Retrain
 from selfright.loop.endings import refused
+from selfright.loop.proving import Proving
+from selfright.loop.records import Records, act_of
 from selfright.loop.slot import Challenger, ModelSlot
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import loss_of
 from selfright.retrain.trigger import SCHEDULE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from selfright.events.batch import Commit
-    from selfright.events.record import GateRecord
+    from selfright.events.record import Decision
+    from selfright.learn.feed import DecidedRun, Rewarded
     from selfright.loop.ports import ModelSource
     from selfright.loop.rooms import FoldPolicy, Moment, Rooms
 
@@ -46,9 +53,6 @@ if TYPE_CHECKING:
 _FEWEST: Final = 20
 _DEVIATIONS: Final = 2.5
 _AT_ONCE: Final = 16  # affected rows that a challenger predicts before it learns from them
-_KEPT: Final = 1_000  # retrainings and adoptions that are remembered
-# Stands, as in decisions, for the model that learnt in place before there was a version.
-NO_VERSION: Final = 0
 # The models that learn from rewards; what they need is remembered per agent.
 REWARDED: Final = frozenset(
     {ModelType.AGENT_SELECTION, ModelType.ROUTING, ModelType.PARAMETER_OPTIMIZATION}
@@ -64,10 +68,20 @@ class Trials:
         self._models = models
         self._asked: dict[str, RetrainRequested] = {}
         self._requests: dict[str, RetrainRequested] = {}
-        self.retrainings: OrderedDict[str, RetrainFinished] = OrderedDict()
-        self.adoptions: list[ModelAdopted] = []
+        self.records = Records(rooms, policy)
+        self._proving = Proving(rooms, self.records)
 
     # ---- reading ---------------------------------------------------------------------
+
+    @property
+    def retrainings(self) -> OrderedDict[str, RetrainFinished]:
+        """What became of retrainings, by their id, oldest first."""
+        return self.records.retrainings
+
+    @property
+    def adoptions(self) -> list[ModelAdopted]:
+        """What served when, oldest first."""
+        return self.records.adoptions
 
     def running(self, model_type: ModelType) -> str | None:
         """Return the id of a retraining under way or on trial, None if there is none."""
@@ -76,9 +90,9 @@ class Trials:
                 if request.model_type == model_type.value:
                     return request.act_id
         slot = self._rooms.slots.get(model_type)
-        if slot is not None and slot.challenger is not None:
-            return slot.challenger.pending.retrain_id
-        return None
+        trial = None if slot is None else slot.challenger
+        # A canary stands in nobody's way: a new retraining ends it.
+        return None if trial is None or trial.canary is not None else trial.pending.retrain_id
 
     def asked(self) -> list[RetrainRequested]:
         """Return requests of our own that are not in the log yet."""
@@ -98,9 +112,12 @@ class Trials:
         everyone = False
         for slot in self._rooms.slots.values():
             if slot.challenger is not None:
-                agents = slot.challenger.pending.agents
+                agents: Collection[str] = slot.challenger.pending.agents
                 everyone = everyone or not agents
                 judged.update(agents)
+            if slot.probation is not None:
+                everyone = everyone or not slot.watched
+                judged.update(slot.watched)
         if not judged and not everyone:
             return high
         affected = sorted(
@@ -117,7 +134,7 @@ class Trials:
         """Let champions and challengers learn from rows; conclude what the gate decides."""
         if not self._rooms.slots:
             return
-        fed = self._rooms.feed.take(part)
+        fed, ran = self._rooms.feed.take(part), decided_runs(part.runs)
         for model_type, slot in self._rooms.slots.items():
             if fed.restarted and model_type is ModelType.AGENT_SELECTION:
                 slot.restart(fed.restarted, Samples.concat([]))
@@ -126,13 +143,38 @@ class Trials:
                 verdict = slot.learn(samples)
                 if verdict is not None:
                     self._decide(slot, verdict, moment)
+            if model_type in REWARDED:
+                self._earn(slot, ran, fed.rewarded, moment)
+            self._proving.look(slot, moment)
+
+    def _earn(
+        self,
+        slot: ModelSlot,
+        ran: Sequence[DecidedRun],
+        rewards: Sequence[Rewarded],
+        moment: Moment,
+    ) -> None:
+        """Let a model that chooses hear what came of its decisions."""
+        for run in ran:
+            slot.ran(run)
+        for rewarded in rewards:
+            record = slot.earn(rewarded)
+            if record is not None:
+                self._decide(slot, record, moment)
+
+    def note(self, decision: Decision) -> None:
+        """Hear of a decision that a model made."""
+        slot = self._rooms.slots.get(ModelType(decision.model_type))
+        if slot is not None:
+            slot.note(decision)
 
     def expire(self, moment: Moment) -> None:
-        """End trials that have lasted too long."""
+        """End trials and probations that have lasted too long."""
         for slot in self._rooms.slots.values():
             record = slot.expired(moment.now_us)
             if record is not None:
                 self._decide(slot, record, moment)
+            self._proving.look(slot, moment)
 
     # ---- acts ------------------------------------------------------------------------
 
@@ -157,9 +199,13 @@ class Trials:
             # Two asked at the same time: the later one is told so.
             moment.effects.append(Append(refused(request, running, moment.now_us)))
             return
+        if slot.challenger is not None and slot.challenger.canary is not None:
+            reason = f"{request.act_id} began"
+            record = slot.challenger.canary.gate.record("inconclusive", reason)
+            self._decide(slot, record, moment)
         self._requests[request.act_id] = request
         self._rooms.trigger.note_started(
-            request, moment.now_us, self._rooms.watch, self._about(request)
+            request, moment.now_us, self._rooms.watch, self.records.about(request)
         )
         moment.effects.append(self.effect(request))
 
@@ -175,13 +221,14 @@ class Trials:
 
     def finish(self, finished: RetrainFinished, moment: Moment) -> None:
         """Take the result of a job: open the trial, or conclude."""
-        if self._requests.pop(finished.retrain_id, None) is None:
+        request = self._requests.pop(finished.retrain_id, None)
+        if request is None:
             return  # the verdict that was decided here, come back through the log
         slot = self._rooms.slots.get(ModelType(finished.model_type))
         if finished.state == "pending" and slot is not None:
-            self._open(slot, finished, moment)
+            self._open(slot, finished, comparable_since(request), moment)
         else:
-            self._conclude(finished, moment)
+            self.records.conclude(finished, moment)
 
     def serve(self, act: OperatorAct, moment: Moment) -> None:
         """Let a version serve because an operator said so."""
@@ -193,23 +240,29 @@ class Trials:
         model = self._models.load(model_type, version)
         if slot is None or model is None:
             return  # checked before it was recorded; the version may have been lost since
-        before = slot.served_version
+        before, parent, own = slot.served_version, slot.champion, slot.version
+        earned = slot.decided.since(None)
+        unproved = self._proving.conclude(slot, moment)
         ended = slot.adopt(model, version)
+        proven = {own} if unproved is None else {own, unproved.parent_version}
+        if act.verb == "promote" and version not in proven:
+            made = self.records.made(slot.model_type, version)
+            self._proving.begin(slot, parent, own, made, earned, moment, unproved)
         forced: GateRecord | None = None
         if ended is not None and ended.version == version:
             forced = ended.gate.record("forced")
-            self._close(ended.pending, forced, promoted=True, moment=moment)
+            self.records.close(ended.pending, forced, promoted=True, moment=moment)
         elif ended is not None:
             record = ended.gate.record("inconclusive")
-            self._close(ended.pending, record, promoted=False, moment=moment)
-            moment.effects.append(Settle(model_type.value, ended.version, record))
-        self._adopt(slot, before, act.verb, None, moment, forced)
+            self.records.close(ended.pending, record, promoted=False, moment=moment)
+        self.records.adopt(slot, before, act.verb, None, moment, forced)
 
     def _saved(self, slot: ModelSlot, version: int, moment: Moment) -> None:
         """Give the champion, which was saved and learns on, the number of what was saved."""
-        before, slot.version = slot.version, version
+        before = slot.version
+        slot.renumber(version)
         if slot.served_version == version:  # no emergency's version serves instead
-            self._adopt(slot, before, "saved", None, moment)
+            self.records.adopt(slot, before, "saved", None, moment)
 
     def dismiss(self, moment: Moment) -> None:
         """End trials about agents that are all gone: no outcome of theirs would decide them."""
@@ -218,7 +271,7 @@ class Trials:
             trial = slot.challenger
             agents = () if trial is None else trial.pending.agents
             if trial is not None and agents and all(name in absent for name in agents):
-                self._decide(slot, trial.gate.record("inconclusive"), moment)
+                self._decide(slot, trial.gate.record("inconclusive"), moment, ended=True)
 
     def forget(self, agent: str) -> None:
         """Drop what the models have learnt of an agent that was deleted."""
@@ -239,19 +292,18 @@ class Trials:
         absent = self._rooms.absent.retired
         return [names[i] for i in np.flatnonzero(fallen).tolist() if names[i] not in absent]
 
-    def _open(self, slot: ModelSlot, pending: RetrainFinished, moment: Moment) -> None:
+    def _open(
+        self, slot: ModelSlot, pending: RetrainFinished, since_us: int | None, moment: Moment
+    ) -> None:
         assert pending.version is not None  # a pending record always has one
         model = self._models.load(slot.model_type, pending.version)
         if model is None:
-            lost = msgspec.structs.replace(
-                pending,
-                act_id=f"{pending.retrain_id}:failed",
-                ts_us=moment.now_us,
-                state="failed",
-                error=f"version {pending.version} could not be loaded",
-            )
-            moment.effects.append(Append(lost))
-            self._conclude(lost, moment)
+            self.records.lose(pending, moment)
+            return
+        if pending.parent_version in slot.rolled_back:
+            # Made while its parent was still on probation: it has the same fault.
+            record = GateRecord(verdict="inconclusive")
+            self.records.close(pending, record, promoted=False, moment=moment)
             return
         serves = (
             self._policy.emergency
@@ -269,108 +321,67 @@ class Trials:
                 ),
                 serves=serves,
                 opened_us=moment.now_us,
+                policy=None
+                if serves or slot.model_type not in REWARDED
+                else Canary(self._rooms.canary, 0.0, moment.now_us),
+                since_us=since_us,
+                before=tuple(slot.decided.since(since_us)) if serves else (),
             )
         )
-        self._remember(pending)
-        self._set_aside(pending)
+        self.records.remember(pending)
+        self.records.set_aside(pending)
         if serves:
-            self._adopt(slot, slot.version, "emergency", pending.retrain_id, moment)
+            self.records.adopt(slot, slot.version, "emergency", pending.retrain_id, moment)
 
-    def _decide(self, slot: ModelSlot, record: GateRecord, moment: Moment) -> None:
+    def _decide(
+        self, slot: ModelSlot, record: GateRecord, moment: Moment, *, ended: bool = False
+    ) -> None:
         assert slot.challenger is not None
         if record.verdict == "inconclusive" and slot.challenger.serves and (record.gain or 0) > 0:
             # The emergency's decision stands: what has been seen speaks for it, and the
             # champion would send the tasks back to the agent that fell.
             record = msgspec.structs.replace(record, verdict="emergency")
+        if record.verdict == "inconclusive" and slot.challenger.canary is None and not ended:
+            concluded = self._by_decisions(slot, slot.challenger, record, moment)
+            if concluded is None:
+                return
+            record = concluded
         promoted = record.verdict in {"promoted", "emergency"}
-        champion = slot.version
-        trial = slot.close(promoted=promoted)
-        self._close(trial.pending, record, promoted=promoted, moment=moment)
-        retrain_id, kind = trial.pending.retrain_id, slot.model_type.value
+        champion, parent, trial = slot.version, slot.champion, slot.challenger
+        earned = trial.before if trial.serves else slot.decided.since(trial.since_us)
+        unproved = self._proving.conclude(slot, moment) if promoted else None
+        slot.close(promoted=promoted)
+        self.records.close(trial.pending, record, promoted=promoted, moment=moment)
+        retrain_id = trial.pending.retrain_id
         if promoted:
-            self._adopt(slot, champion, "promoted", retrain_id, moment, record)
+            self._proving.begin(slot, parent, champion, trial.pending, earned, moment, unproved)
+            self.records.adopt(slot, champion, "promoted", retrain_id, moment, record)
             return
-        moment.effects.append(Settle(kind, trial.version, record))
         if trial.serves:
-            self._adopt(slot, trial.version, "reverted", retrain_id, moment)
+            self.records.adopt(slot, trial.version, "reverted", retrain_id, moment)
 
-    def _close(
-        self, pending: RetrainFinished, record: GateRecord, *, promoted: bool, moment: Moment
-    ) -> None:
-        done = msgspec.structs.replace(
-            pending,
-            act_id=f"{pending.retrain_id}:done",
-            ts_us=moment.now_us,
-            state="done",
-            promoted=promoted,
-            gate=record,
-        )
-        moment.effects.append(Append(done))
-        self._conclude(done, moment)
-
-    def _conclude(self, finished: RetrainFinished, moment: Moment) -> None:
-        """Write down a final result and tell everyone who waits for it."""
-        self._remember(finished)
-        self._rooms.trigger.note_finished(finished, moment.now_us)
-        if finished.state != "done":
-            self._set_aside(finished)
-        if self._policy.alerts:
-            moment.tell(self._rooms.book.note_retraining(finished, moment.now_us))
-
-    def _set_aside(self, about: RetrainFinished) -> None:
-        """Start the evidence anew: a retraining is judged by what comes after it."""
-        watch, certainty = self._rooms.watch, self._rooms.certainty
-        full = about.retrain_type == "full" and about.state not in {"failed", "aborted"}
-        for code in (SYSTEM, *self._about(about)):
-            watch.note_retraining(code)
-            if full:
-                certainty.note_full(code)
-
-    def _about(self, act: RetrainRequested | RetrainFinished) -> list[int]:
-        """Return the codes of the agents that a retraining is about; none named: of all."""
-        agents = self._rooms.agents
-        codes = map(agents.get, act.agents or agents.names)
-        return [code for code in codes if code is not None]
-
-    def _adopt(
-        self,
-        slot: ModelSlot,
-        before: int | None,
-        verdict: str,
-        retrain_id: str | None,
-        moment: Moment,
-        gate: GateRecord | None = None,
-    ) -> None:
-        """Write down what serves from here on instead of ``before``, and point at it."""
-        version, kind = slot.served_version, slot.model_type.value
-        adopted = ModelAdopted(
-            act_id=f"adopted:{kind}:{version or NO_VERSION}:{moment.offset}:{verdict}",
-            ts_us=moment.now_us,
-            model_type=kind,
-            version=version or NO_VERSION,
-            parent_version=before,
-            verdict=verdict,
-            retrain_id=retrain_id,
-        )
-        self.adoptions.append(adopted)
-        del self.adoptions[:-_KEPT]
-        if verdict == "rollback" and self._policy.alerts:
-            moment.tell(self._rooms.book.note_rollback(adopted, moment.now_us))
-        moment.effects.append(Append(adopted))
-        moment.effects.append(Serve(kind, version, verdict, gate))
-
-    def _remember(self, finished: RetrainFinished) -> None:
-        self.retrainings[finished.retrain_id] = finished
-        while len(self.retrainings) > _KEPT:
-            self.retrainings.popitem(last=False)
+    def _by_decisions(
+        self, slot: ModelSlot, trial: Challenger, record: GateRecord, moment: Moment
+    ) -> GateRecord | None:
+        """Return the verdict on what the gate left open; None if a canary is to find it."""
+        policy = self._rooms.canary
+        if trial.policy is None:
+            return record
+        concluded = trial.policy.conclusion()
+        if concluded is not None:
+            return concluded
+        if not policy.share or (record.gain or 0.0) < 0.0 or not len(slot.decided):
+            return record  # it has shown a loss, or nobody asks this model for decisions
+        trial.policy = Canary(policy, policy.share, moment.now_us)
+        self.records.note_canary(trial.pending, record, moment)
+        return None
 
     # ---- state -----------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
         """Return slots and records as plain values and numpy arrays."""
         return {
-            "retrainings": [encode_act(act) for act in self.retrainings.values()],
-            "adoptions": [encode_act(act) for act in self.adoptions],
+            **self.records.to_state(),
             "asked": [encode_act(act) for act in self._asked.values()],
             "requests": [encode_act(act) for act in self._requests.values()],
             "slots": {kind.value: slot.to_state() for kind, slot in self._rooms.slots.items()},
@@ -381,19 +392,7 @@ class Trials:
         slots = self._rooms.slots
         for kind in slots:
             slots[kind] = ModelSlot.from_state(state["slots"][kind.value])
-        finished = [_act(RetrainFinished, data) for data in state["retrainings"]]
-        self.retrainings = OrderedDict((act.retrain_id, act) for act in finished)
-        self.adoptions = [_act(ModelAdopted, data) for data in state["adoptions"]]
+        self.records.restore(state)
         for name, requests in (("asked", self._asked), ("requests", self._requests)):
-            found = [_act(RetrainRequested, data) for data in state[name]]
+            found = [act_of(RetrainRequested, data) for data in state[name]]
             requests.update((act.act_id, act) for act in found)
-
-
-_Act = TypeVar("_Act")
-
-
-def _act(kind: type[_Act], data: bytes) -> _Act:
-    act = decode_act(data)
-    if not isinstance(act, kind):
-        raise TypeError(f"expected {kind.__name__}, found {type(act).__name__}")
-    return act

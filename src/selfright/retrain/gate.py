@@ -20,7 +20,8 @@ verdict          when
 ``inconclusive`` neither in time
 ================ ============================================================
 
-``emergency``, ``forced`` and ``none`` are given by those who act without the gate.
+``emergency``, ``forced`` and ``none`` are given by those who act without the gate; ``canary``
+and ``rolled_back`` by what follows it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ from selfright.events.record import GateRecord
 from selfright.retrain.betting import Wager, half_width
 from selfright.retrain.loss import Loss, loss_from
 
-Verdict = Literal["pending", "promoted", "rejected", "inconclusive", "emergency", "forced", "none"]
+Verdict = Literal[
+    "pending",
+    "promoted",
+    "rejected",
+    "inconclusive",
+    "canary",
+    "emergency",
+    "forced",
+    "rolled_back",
+    "none",
+]
 
 # Each bound of the gain errs with at most 5 %, ever: together a 90 % confidence sequence.
 _INTERVAL_ERROR: Final = 0.1
@@ -57,6 +68,9 @@ class GatePolicy:
         Affected outcomes after which the gate ends inconclusive.
     max_us
         Log time after which it does, microseconds.
+    promotes
+        Whether what is certainly better ends the watch. After a promotion it does not:
+        then only harm ends it early.
 
     Raises
     ------
@@ -67,6 +81,7 @@ class GatePolicy:
     level: float = 0.01
     max_outcomes: int = 500
     max_us: int = 86_400_000_000
+    promotes: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.level < 0.5:
@@ -151,7 +166,7 @@ class PredictiveGate:
         if _is_sane(y) and _is_sane(p_champion):
             self._compare(y, p_champion, p_challenger)
         needed = -log(self.policy.level)
-        if self._better.reaches(needed):
+        if self.policy.promotes and self._better.reaches(needed):
             return self._close("promoted")
         if self._worse.reaches(needed):
             return self._close("rejected")

@@ -41,7 +41,7 @@ not make a storm of them: everything above is counted in log time and outcomes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -254,6 +254,15 @@ class Trigger:
         if rejected and self._flight_automatic:
             self._pace.reject(now_us)
         self.in_flight, self._flight_scopes = None, ()
+
+    def note_rolled_back(self, scopes: Iterable[int], now_us: int, *, automatic: bool) -> None:
+        """A promotion about ``scopes`` turned out harmful: as after a rejection, wait longer."""
+        for scope in scopes:
+            asker = self._askers.get(scope)
+            if asker is not None:
+                asker.ends(now_us, self.policy.cooldown_max_us, rejected=True)
+        if automatic:
+            self._pace.reject(now_us)
 
     def let_be(self, scope: int) -> None:
         """Owe ``scope`` nothing any more: what was certain about it is taken for normal."""

@@ -118,7 +118,7 @@ class RetrainAnswer(Struct, frozen=True):
     ``success``: the attempt ran; ``promoted``: its model serves for good. ``state`` is
     ``running``, then ``pending`` while the gate watches, then ``done``; or ``failed`` or
     ``aborted``. ``progress``: the share that is done while it runs. ``events_processed``
-    counts outcomes.
+    counts outcomes. ``proof``: what the promotion was worth, once the watch after it has ended.
     """
 
     retrain_id: str | None  # none where there was nothing to start
@@ -141,6 +141,7 @@ class RetrainAnswer(Struct, frozen=True):
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     progress: float | None = None
+    proof: dict[str, Any] | None = None
 
 
 class Page(Struct, frozen=True):

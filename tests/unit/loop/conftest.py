@@ -5,19 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from selfright.assemble import Learning, open_circle
-from selfright.config import Settings
+from selfright.config import Settings, with_values
 from selfright.events.batch import Intake
 from selfright.events.raw import run_batch
-from selfright.events.record import RetrainRequested
+from selfright.events.record import ModelAdopted, RetrainRequested
+from selfright.learn.model_type import ModelType
+from selfright.learn.samples import Samples
 from selfright.learn.strategy import UpdateStrategy
 from selfright.log.memory import MemoryLog
 from selfright.log.protocol import EventLog
 from selfright.loop.control import Circle
+from selfright.online_learning import RealTimeModelUpdater
 from selfright.retrain.registry import MemoryRegistry, ModelRegistry
 from selfright.testing.clock import ManualClock
 
@@ -101,3 +105,74 @@ def kept() -> Iterator[Kept]:
     yield found
     for circle in found.opened:
         circle.stop()
+
+
+class Fleet:
+    """An updater that chooses between a good agent and a poor one."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        made = with_values(Settings(), {f"gate.{name}": value for name, value in settings.items()})
+        self.updater = RealTimeModelUpdater(
+            model_storage_path=str(folder), enable_auto_save=False, settings=made
+        )
+        self.rng = np.random.default_rng(11)
+
+    @property
+    def circle(self) -> Circle:
+        return self.updater.circle
+
+    def decide(self, count: int, truth: dict[str, float] | None = None) -> list[str]:
+        """Have so many tasks done; return by whom."""
+        truth = truth or {"good": 0.9, "poor": 0.5}
+        chosen = []
+        for _ in range(count):
+            choice = self.updater.select_agent(candidates=sorted(truth))
+            reward = float(self.rng.random() < truth[choice.agent_name])
+            self.updater.record_outcome(choice.decision_id, reward=reward)
+            chosen.append(choice.agent_name)
+        self.circle.pump()
+        return chosen
+
+    def plant(self, good: float, poor: float, n: int = 400) -> int:
+        """Save a version that believes in these rates and is sure; return its number."""
+        with self.circle.reading() as fold:
+            slot = fold.rooms.slots[ModelType(SELECTION)]
+        samples = Samples.concat(
+            [
+                Samples.of([name] * n, [None] * n, (np.arange(n) < rate * n).astype(float))
+                for name, rate in (("good", good), ("poor", poor))
+            ]
+        )
+        state = slot.champion.fit(samples).to_state()
+        return self.updater.registry.save(SELECTION, state, parent=slot.version)
+
+    def adoptions(self) -> list[ModelAdopted]:
+        with self.circle.reading() as fold:
+            return [*fold.trials.adoptions]
+
+    def served(self) -> int | None:
+        with self.circle.reading() as fold:
+            return fold.rooms.slots[ModelType(SELECTION)].served_version
+
+
+@pytest.fixture
+def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    """Return what makes a fleet with such settings of the gate; it is closed in the end."""
+    made: list[Fleet] = []
+
+    def make(**settings: object) -> Fleet:
+        made.append(Fleet(tmp_path / f"models-{len(made)}", **settings))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.circle.close()
+
+
+@pytest.fixture
+def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
+    """Return a fleet whose updater saved a first version that knows both agents well."""
+    found = make_fleet()
+    found.decide(300)
+    found.updater.save()
+    return found

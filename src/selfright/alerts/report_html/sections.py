@@ -40,6 +40,7 @@ _LEVELS: Final[dict[str, Kind]] = {
     AlertLevel.WARNING: "warn",
     AlertLevel.CRITICAL: "crit",
 }
+_OF_PROOF: Final[dict[str, Kind]] = {"improved": "ok", "worse": "crit"}
 _DIRECTIONS: Final[dict[str, Kind]] = {"improving": "ok", "stable": "ok", "degrading": "warn"}
 _PARTS: Final[dict[str, tuple[str, Words]]] = {
     "success_rate": ("success rate", percent),
@@ -194,7 +195,7 @@ def retrainings_section(results: Sequence[Plain]) -> str:
     columns = (
         ("at (UTC)", False), ("model", False), ("type", False), ("why", False),
         ("outcomes", True), ("verdict", False), ("gain per outcome", True), ("judged by", True),
-        ("version", True),
+        ("version", True), ("what it was worth", False),
     )  # fmt: skip
     caption = (
         "The gate lets a new version serve only if it predicts better than the one before; "
@@ -215,8 +216,22 @@ def _retraining(result: Plain) -> str:
         f'<td class="text">{text(result.get("reason") or UNKNOWN)}</td>'
         f"{number(amount(result.get('events_processed') or 0))}<td>{_verdict(result, gate)}</td>"
         f"{number(_signed(gain), interval)}"
-        f"{number(amount(gate.get('n') or 0))}{number(amount(result.get('version')))}</tr>"
+        f"{number(amount(gate.get('n') or 0))}{number(amount(result.get('version')))}"
+        f"<td>{_proof(result.get('proof') or {})}</td></tr>"
     )
+
+
+def _proof(proof: Plain) -> str:
+    """Return what a promotion was worth, with the means that say so."""
+    verdict = proof.get("verdict")
+    if verdict is None:
+        return text(UNKNOWN)
+    told = verdict.replace("_", " ")
+    before, after = proof.get("before"), proof.get("after")
+    if before is not None and after is not None:
+        measure = str(proof.get("measure")).replace("_", " ")
+        told += f": {measure} {before:.2f} before, {after:.2f} since (n = {proof.get('n')})"
+    return mark(_OF_PROOF.get(verdict, "none"), told, wraps=True)
 
 
 def _verdict(result: Plain, gate: Plain) -> str:
