@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from benchmarks.decisions.learning.policies import Decision, Setup, Task
 from selfright.learn.choice import AgentSelection
+from selfright.learn.features import Features, features_of
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
 
@@ -15,16 +17,27 @@ NAME: Final = "Selfright"
 
 
 class Selfright:
-    """``AgentSelection``, told of each outcome as it is heard. It looks at no features yet."""
+    """``AgentSelection`` by itself, told of each outcome as it is heard.
+
+    Contexts go the way they go in life: it is told names and numbers, nothing else.
+    """
 
     def __init__(self, setup: Setup, **settings: float) -> None:
-        self._model = AgentSelection(settings=LearnSettings(**settings))
+        self._model = AgentSelection(settings=replace(LearnSettings.alone(), **settings))
         self._rng = np.random.default_rng(setup.seed)
 
     def choose(self, task: Task) -> Decision:
-        choice = self._model.select(task.candidates, task.task_type, self._rng)
+        features = _features(task)
+        choice = self._model.select(task.candidates, task.task_type, self._rng, features)
         propensity = float(choice.probabilities[choice.index])
         return Decision(task, task.candidates[choice.index], propensity)
 
     def learn(self, decision: Decision, reward: float) -> None:
-        self._model.update(Samples.of([decision.agent], [decision.task.task_type], [reward]))
+        task = decision.task
+        self._model.update(
+            Samples.of([decision.agent], [task.task_type], [reward], features=[_features(task)])
+        )
+
+
+def _features(task: Task) -> Features | None:
+    return features_of({f"x{i}": value for i, value in enumerate(task.context.tolist())})
