@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.decisions.detection.table import Cell, Effort, Section
+from benchmarks.decisions.table import Cell, Effort, Section
 from selfright.events.record import Decision, RetrainFinished
 from selfright.learn.feed import Rewarded
 from selfright.learn.model import new_model
