@@ -444,19 +444,24 @@ def test_backtest_prints_the_promised_keys(tmp_path: Path) -> None:
     assert dear["best_agent"] == "poor"
 
 
-def test_backtest_says_that_features_are_not_used(tmp_path: Path) -> None:
-    """In the help, in the table, and in JSON: nobody shall take them for learnt from."""
-    rows = [f"{agent},{task},t,1" for agent in ("a", "b") for task in range(5)]
+def test_backtest_chooses_by_features_that_matter(tmp_path: Path) -> None:
+    """Long tasks are for one agent and short ones for the other: a choice by type cannot tell."""
+    rows, known = [], []
+    for task in range(200):
+        length = task % 20
+        known += [f"{task},length,{length}", f"{task},noise,{task * 7919 % 13}"]
+        rows += [f"a,{task},t,{int(length < 10)}", f"b,{task},t,{int(length >= 10)}"]
     (tmp_path / "m.csv").write_text("\n".join(["agent_name,task_id,task_type,reward", *rows]))
-    (tmp_path / "f.csv").write_text("task_id,feature,value\n0,length,12\n1,depth,3\n")
-    words = ("backtest", "m.csv", "--matrix", "--seeds", "1", "--features", "f.csv")
-    assert answer(*words, cwd=tmp_path)["features"] == {
-        "checked": ["length", "depth"],
-        "used": False,
-    }
-    text = selfright(*words, cwd=tmp_path)
-    assert "2 features were checked, and not used by the models" in text.stdout
-    assert "NOT used" in text.stderr
-    shown = " ".join(selfright("backtest", "--help", cwd=tmp_path).stdout.split())
-    assert "the models do not use features yet" in shown
-    assert "features" not in answer(*words[:-2], cwd=tmp_path)
+    (tmp_path / "f.csv").write_text("\n".join(["task_id,feature,value", *known]))
+    words = ("backtest", "m.csv", "--matrix", "--decisions", "2000", "--seeds", "1")
+    blind, seeing = (
+        answer(*words, cwd=tmp_path),
+        answer(*words, "--features", "f.csv", cwd=tmp_path),
+    )
+    assert seeing["features"] == {"checked": ["length", "noise"], "used": True}
+    assert blind["last_quarter"] < 0.7
+    assert seeing["last_quarter"] > 0.9
+    text = selfright(*words, "--features", "f.csv", cwd=tmp_path)
+    assert "2 features of tasks were given to the models" in text.stdout
+    assert "uses those that prove to matter" in " ".join(text.stderr.split())
+    assert "features" not in blind

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from selfright.learn.backtest import Matrix, Report
+    from selfright.learn.features import Features
     from selfright.sources.matrix import Matrix as Table
 
 app = typer.Typer()
@@ -52,8 +53,8 @@ def backtest(  # noqa: PLR0913 - the options are the public contract
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What is known of each task: task_id, feature, value. Read and checked; "
-            "the models do not use features yet.",
+            help="What is known of each task: task_id, feature, value. The models follow at "
+            "most 64 features and use those that prove to matter.",
         ),
     ] = None,
     complete: Annotated[
@@ -154,9 +155,11 @@ def _tell_about(table: Table) -> None:
         if count:
             remarks.print(f"{count:,} {what}", markup=False)
     if table.features is not None:
+        from selfright.learn.settings import LearnSettings
+
         remarks.print(
-            f"{len(table.feature_names)} features were read and checked, and NOT used: the "
-            "selection learns from agent and task type alone so far",
+            f"{len(table.feature_names)} features were read; the selection follows at most "
+            f"{LearnSettings().max_features} and uses those that prove to matter",
             markup=False,
         )
 
@@ -165,7 +168,25 @@ def _features(table: Table) -> dict[str, Any]:
     """Return what is said of features in the answer, where a file of them was given."""
     if table.features is None:
         return {}
-    return {"features": {"checked": list(table.feature_names), "used": False}}
+    return {"features": {"checked": list(table.feature_names), "used": True}}
+
+
+def _known(table: Table) -> list[Features | None] | None:
+    """Return what is known of each task, as a context would say it."""
+    from selfright.learn.features import features_of
+
+    if table.features is None:
+        return None
+    return [
+        features_of(
+            {
+                name: value
+                for name, value in zip(table.feature_names, row, strict=True)
+                if value == value  # noqa: PLR0124 - NaN: the file says nothing
+            }
+        )
+        for row in table.features.tolist()
+    ]
 
 
 def _matrix(table: Table, *, needs_cost: bool, needs_latency: bool) -> Matrix:
@@ -178,6 +199,7 @@ def _matrix(table: Table, *, needs_cost: bool, needs_latency: bool) -> Matrix:
         reward=table.reward,
         cost_usd=_whole("cost", table.cost_usd, needed=needs_cost),
         latency_s=None if latency_ms is None else latency_ms / 1e3,
+        features=_known(table),
     )
 
 
@@ -248,4 +270,4 @@ def _print(result: dict[str, Any]) -> None:
     console.print(show.table(title, columns, rows, numbers=2))
     if "features" in result:
         count = len(result["features"]["checked"])
-        console.print(f"{count} features were checked, and not used by the models", markup=False)
+        console.print(f"{count} features of tasks were given to the models", markup=False)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from selfright.errors import ConfigError
 from selfright.learn.choice import AgentSelection, ChoiceModel
+from selfright.learn.features import Features
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
 
@@ -36,6 +37,8 @@ class Matrix:
         float64[agents, tasks].
     cost_usd, latency_s
         Of the same shape where known; None: not known, or of no interest.
+    features
+        What is known of each task before it is done; None: nothing.
 
     Raises
     ------
@@ -49,11 +52,14 @@ class Matrix:
     reward: Floats
     cost_usd: Floats | None = None
     latency_s: Floats | None = None
+    features: list[Features | None] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.agents), len(self.task_types))
         if 0 in shape:
             raise ValueError("a matrix needs at least one agent and one task")
+        if self.features is not None and len(self.features) != len(self.task_types):
+            raise ValueError(f"{len(self.task_types)} tasks, features of {len(self.features)}")
         for name in ("reward", "cost_usd", "latency_s"):
             value = getattr(self, name)
             if value is None:
@@ -222,9 +228,12 @@ def _run(
     agents, types = matrix.agents, matrix.task_types
     chosen = np.empty(len(stream), dtype=np.int64)
     for step, task in enumerate(stream.tolist()):
-        index = model.select(agents, types[task], rng).index
+        features = None if matrix.features is None else matrix.features[task]
+        index = model.select(agents, types[task], rng, features).index
         chosen[step] = index
-        model.update(Samples.of([agents[index]], [types[task]], [scaled[index, task]]))
+        earned = [scaled[index, task]]
+        about = None if features is None else [features]
+        model.update(Samples.of([agents[index]], [types[task]], earned, features=about))
     return chosen
 
 
