@@ -96,6 +96,32 @@ def test_belief_is_the_same_in_any_order_batches_and_merged():
         assert its["feature_xx"].tobytes() == state["feature_xx"].tobytes()
 
 
+def test_features_in_use_are_the_same_to_the_last_bit_once_saved_and_loaded():
+    """In whatever order groups and features came: a saved model has them in canonical order."""
+    rng = np.random.default_rng(6)
+    n = 600
+    values = rng.normal(size=(n, 4))
+    contexts = [features_of(dict(zip("zaym", row, strict=True))) for row in values.tolist()]
+    y = (values @ np.array([0.7, -0.9, 0.8, 0.6]) + rng.normal(size=n) > 0).astype(float)
+    arms, groups = rng.integers(3, size=n), rng.integers(5, size=n)
+    model = AgentSelection()
+    model.update(
+        Samples.of([NAMES[i] for i in arms], ["code", "math", None, "b", "a"] * (n // 5), y)
+    )
+    model.update(
+        Samples.of([NAMES[i] for i in arms], ["vwxyz"[i] for i in groups], y, features=contexts)
+    )
+    assert used(model) == set("zaym")
+    loaded = AgentSelection.from_state(model.to_state())
+    for group in ("math", "v", "unheard of"):
+        for task in contexts[:20]:
+            for mine, its in zip(
+                model.posterior(NAMES, group, task), loaded.posterior(NAMES, group, task),
+                strict=True,
+            ):  # fmt: skip
+                assert mine.tolist() == its.tolist()
+
+
 def test_samples_taken_back_leave_no_trace():
     """Of their features neither."""
     rng = np.random.default_rng(5)
