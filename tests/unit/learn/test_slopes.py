@@ -134,6 +134,41 @@ def test_samples_taken_back_leave_no_trace():
     assert model.to_state()["feature_x"].tobytes() == before["feature_x"].tobytes()
 
 
+def test_of_features_taken_back_or_set_aside_not_even_the_names_are_left():
+    """Nor does one that nobody has any more take the place of another below the limit."""
+    settings = LearnSettings(max_features=2)
+    model = AgentSelection(settings=settings)
+    model.update(Samples.of(["ada"], ["math"], [1.0], features=[{"size": 1.0}]))
+    before = model.to_state()
+    for weight in (1.0, -1.0):
+        model.update(Samples.of(["ada"], ["math"], [1.0], weight, features=[{"tone": 2.0}]))
+    assert model.to_state()["features"] == before["features"]
+    model.update(Samples.of(["bo"], ["math"], [1.0], features=[{"tone": 2.0}]))
+    assert model.to_state()["features"] == ["size", "tone"]
+    restarted = model.restart(["bo"], Samples.empty())
+    assert restarted.to_state()["features"] == before["features"]
+    assert restarted.to_state()["feature_xx"].tobytes() == before["feature_xx"].tobytes()
+    bare = restarted.restart(["ada"], Samples.empty())
+    assert "features" not in bare.to_state()
+    again = Samples.of(["bo", "cy"], ["math", "code"], [1.0, 0.0], features=[{"z": 1.0}] * 2)
+    bare.update(again)
+    assert bare.to_state()["feature_xx"].tolist() == [1.0, 1.0]
+
+
+def test_a_feature_that_was_turned_away_is_taken_when_there_is_room():
+    """What is saved says nothing of it, so neither does the model."""
+    model = AgentSelection(settings=LearnSettings(max_features=2))
+    for name in ("a", "b", "c"):
+        model.update(Samples.of(["ada"], ["math"], [1.0], features=[{name: 1.0}]))
+    kept = model.to_state()["features"]
+    model.update(Samples.of(["ada"], ["math"], [1.0], -1.0, features=[{kept[0]: 1.0}]))
+    loaded = AgentSelection.from_state(model.to_state())
+    (turned_away,) = {"a", "b", "c"} - set(kept)
+    for each in (model, loaded):
+        each.update(Samples.of(["ada"], ["math"], [1.0], features=[{turned_away: 1.0}]))
+        assert each.to_state()["features"] == sorted([kept[1], turned_away])
+
+
 def test_beyond_the_limit_the_same_features_stay_whatever_came_first():
     """Which ones is decided by their names."""
     names = [f"f{i}" for i in range(12)]

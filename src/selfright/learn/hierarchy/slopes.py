@@ -91,8 +91,20 @@ class Slopes:
 
     def _admit(self, of: Features) -> None:
         moved = self.names.admit(of)
-        if moved is None:
-            return
+        if moved is not None:
+            self._move(moved)
+
+    def drop_unused(self) -> None:
+        """Drop features of which nothing is left once samples were taken back or set aside."""
+        held = self.xx.diagonal(axis1=1, axis2=2).any(axis=0)
+        if not held.all():
+            # Where samples are owed, squares may cancel out.
+            held |= self.x.any(axis=(0, 1)) | self.xx.any(axis=(0, 1)) | self.xy.any(axis=0)
+        if not held.all():
+            self._move(self.names.keep(np.flatnonzero(held)))
+
+    def _move(self, moved: Ints) -> None:
+        """Bring the columns to their new places; -1 drops."""
         kept, wide = np.flatnonzero(moved >= 0), len(self.names)
         x = np.zeros((*self.x.shape[:2], wide))
         x[:, :, moved[kept]] = self.x[:, :, kept]
