@@ -112,7 +112,9 @@ def _swap(evidence: Evidence, arm: Arm, name: str) -> None:
 
 def _expect(evidence: Evidence, regimes: Regimes, names: Sequence[str]) -> None:
     """Freeze what is expected of arms, and of their parked regimes, from what is believed now."""
-    groups = [name for name in evidence.groups.names if name != OTHER]
+    # In canonical order: a model that was saved and loaded knows its groups in another one.
+    known = [evidence.groups.names[i] for i in evidence.groups.order().tolist()]
+    groups = [name for name in known if name != OTHER]
     wanted = list(names)
     parked = [name for name in names if regimes.parked(name) is not None]
     wanted += [parked_name(name) for name in parked]

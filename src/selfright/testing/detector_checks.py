@@ -17,6 +17,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from selfright.testing.growth import assert_stops_growing
+
 
 class StreamDetector(Protocol):
     """One stream of outcomes."""
@@ -132,9 +134,7 @@ def keeps_its_state_small(subject: Subject) -> None:
         detector.update_many(_outcomes(until, until - given, subject.healthy))
         sizes.append(len(detector.to_state()))
         given = until
-    before, after = sizes[1] - sizes[0], sizes[2] - sizes[1]
-    bounded = after <= max(_GROWTH * before, _COUNTERS)
-    assert bounded, f"states of {sizes} bytes after 5,000, 10,000 and 20,000 outcomes"
+    assert_stops_growing(sizes, given=(5_000, 10_000, 20_000), factor=_GROWTH, spare=_COUNTERS)
 
 
 def alarms_again_after_an_alarm(subject: Subject) -> None:

@@ -159,3 +159,16 @@ def json_round(state):
         key: value if isinstance(value, np.ndarray) else json.loads(json.dumps(value))
         for key, value in state.items()
     }
+
+
+def test_what_was_loaded_goes_on_to_the_same_state():
+    """Though its groups came in another order than the one they are saved in."""
+    rng = np.random.default_rng(8)
+    groups = [("math", "code", None)[i] for i in rng.integers(3, size=400)]
+    rows = Samples.of(["ada", "bo"] * 200, groups, (rng.random(400) < 0.7).astype(float))
+    model = AgentSelection(settings=LearnSettings.alone())
+    model.update(rows.take(slice(0, 200)))
+    loaded = AgentSelection.from_state(model.to_state())
+    for each in (model, loaded):
+        each.update(rows.take(slice(200, 400)))
+    assert loaded.to_state()["regimes"] == model.to_state()["regimes"]

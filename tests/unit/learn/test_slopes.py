@@ -96,6 +96,32 @@ def test_belief_is_the_same_in_any_order_batches_and_merged():
         assert its["feature_xx"].tobytes() == state["feature_xx"].tobytes()
 
 
+def test_features_in_use_are_the_same_to_the_last_bit_once_saved_and_loaded():
+    """In whatever order groups and features came: a saved model has them in canonical order."""
+    rng = np.random.default_rng(6)
+    n = 600
+    values = rng.normal(size=(n, 4))
+    contexts = [features_of(dict(zip("zaym", row, strict=True))) for row in values.tolist()]
+    y = (values @ np.array([0.7, -0.9, 0.8, 0.6]) + rng.normal(size=n) > 0).astype(float)
+    arms, groups = rng.integers(3, size=n), rng.integers(5, size=n)
+    model = AgentSelection()
+    model.update(
+        Samples.of([NAMES[i] for i in arms], ["code", "math", None, "b", "a"] * (n // 5), y)
+    )
+    model.update(
+        Samples.of([NAMES[i] for i in arms], ["vwxyz"[i] for i in groups], y, features=contexts)
+    )
+    assert used(model) == set("zaym")
+    loaded = AgentSelection.from_state(model.to_state())
+    for group in ("math", "v", "unheard of"):
+        for task in contexts[:20]:
+            for mine, its in zip(
+                model.posterior(NAMES, group, task), loaded.posterior(NAMES, group, task),
+                strict=True,
+            ):  # fmt: skip
+                assert mine.tolist() == its.tolist()
+
+
 def test_samples_taken_back_leave_no_trace():
     """Of their features neither."""
     rng = np.random.default_rng(5)
@@ -106,6 +132,41 @@ def test_samples_taken_back_leave_no_trace():
     model.update(Samples.of(["ada"], ["math"], [1.0], -1.0, features=passing.features))
     assert model.to_state()["feature_xx"].tobytes() == before["feature_xx"].tobytes()
     assert model.to_state()["feature_x"].tobytes() == before["feature_x"].tobytes()
+
+
+def test_of_features_taken_back_or_set_aside_not_even_the_names_are_left():
+    """Nor does one that nobody has any more take the place of another below the limit."""
+    settings = LearnSettings(max_features=2)
+    model = AgentSelection(settings=settings)
+    model.update(Samples.of(["ada"], ["math"], [1.0], features=[{"size": 1.0}]))
+    before = model.to_state()
+    for weight in (1.0, -1.0):
+        model.update(Samples.of(["ada"], ["math"], [1.0], weight, features=[{"tone": 2.0}]))
+    assert model.to_state()["features"] == before["features"]
+    model.update(Samples.of(["bo"], ["math"], [1.0], features=[{"tone": 2.0}]))
+    assert model.to_state()["features"] == ["size", "tone"]
+    restarted = model.restart(["bo"], Samples.empty())
+    assert restarted.to_state()["features"] == before["features"]
+    assert restarted.to_state()["feature_xx"].tobytes() == before["feature_xx"].tobytes()
+    bare = restarted.restart(["ada"], Samples.empty())
+    assert "features" not in bare.to_state()
+    again = Samples.of(["bo", "cy"], ["math", "code"], [1.0, 0.0], features=[{"z": 1.0}] * 2)
+    bare.update(again)
+    assert bare.to_state()["feature_xx"].tolist() == [1.0, 1.0]
+
+
+def test_a_feature_that_was_turned_away_is_taken_when_there_is_room():
+    """What is saved says nothing of it, so neither does the model."""
+    model = AgentSelection(settings=LearnSettings(max_features=2))
+    for name in ("a", "b", "c"):
+        model.update(Samples.of(["ada"], ["math"], [1.0], features=[{name: 1.0}]))
+    kept = model.to_state()["features"]
+    model.update(Samples.of(["ada"], ["math"], [1.0], -1.0, features=[{kept[0]: 1.0}]))
+    loaded = AgentSelection.from_state(model.to_state())
+    (turned_away,) = {"a", "b", "c"} - set(kept)
+    for each in (model, loaded):
+        each.update(Samples.of(["ada"], ["math"], [1.0], features=[{turned_away: 1.0}]))
+        assert each.to_state()["features"] == sorted([kept[1], turned_away])
 
 
 def test_beyond_the_limit_the_same_features_stay_whatever_came_first():

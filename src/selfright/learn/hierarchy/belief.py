@@ -94,8 +94,8 @@ class ShrunkBelief:
         if not self._slopes:
             return None
         noise = self._prior.noise_sd**2, self._prior.arm_noise_weight
-        shared = common(self._slopes, self._learnt_from, *noise)
-        return SlopeBelief(self._slopes, shared, *noise) if len(shared.used) else None
+        shared = common(self._slopes, self._learnt_from, self._groups, *noise)
+        return SlopeBelief(self._slopes, shared, self._groups, *noise) if len(shared.used) else None
 
     def of_arms(
         self, rows: Ints, col: int, features: Features | None = None

@@ -94,6 +94,8 @@ class Evidence:
         if self.slopes is not None and samples.features is not None and any(samples.features):
             self._grow_slopes(self.slopes)
             self.slopes.add(rows, cols, samples.y, samples.weight, samples.features)
+            if (samples.weight < 0).any():
+                self._drop_unused_features(self.slopes)
         if self.owing or (samples.weight < 0).any():
             self._compact_after(rows, cols)
 
@@ -131,6 +133,12 @@ class Evidence:
             self._grow_slopes(self.slopes)
             self.slopes.swap(row, place)
         self._compact()
+
+    def _drop_unused_features(self, slopes: Slopes) -> None:
+        slopes.drop_unused()
+        if not slopes:
+            # Nobody moves the rows of one without features: it begins anew.
+            self.slopes = Slopes(self.design.max_features)
 
     def _grow_slopes(self, slopes: Slopes) -> None:
         """Keep room for the arms and groups there are; the last of each stays empty."""
@@ -191,6 +199,7 @@ class Evidence:
         self.cells.clear(rows, cols)
         if self.slopes:
             self.slopes.clear(rows, cols)
+            self._drop_unused_features(self.slopes)
         self.owing = bool(self.cells.counts().min() < 0.0)
         self.update(samples)
         self._compact()

@@ -63,6 +63,14 @@ class FeatureNames:
         self.names, self._index = every, {name: at for at, name in enumerate(every)}
         return self.find_all(before)
 
+    def keep(self, kept: Ints) -> Ints:
+        """Drop all columns but these; return for each old column its new one or -1."""
+        before = self.names
+        self._turned_away.clear()  # there is room again
+        self.names = [before[at] for at in kept.tolist()]
+        self._index = {name: at for at, name in enumerate(self.names)}
+        return self.find_all(before)
+
     def order(self) -> Ints:
         """Return the columns sorted by name: the same for the same names."""
         return np.array(sorted(range(len(self.names)), key=self.names.__getitem__), dtype=np.int64)

@@ -91,8 +91,20 @@ class Slopes:
 
     def _admit(self, of: Features) -> None:
         moved = self.names.admit(of)
-        if moved is None:
-            return
+        if moved is not None:
+            self._move(moved)
+
+    def drop_unused(self) -> None:
+        """Drop features of which nothing is left once samples were taken back or set aside."""
+        held = self.xx.diagonal(axis1=1, axis2=2).any(axis=0)
+        if not held.all():
+            # Where samples are owed, squares may cancel out.
+            held |= self.x.any(axis=(0, 1)) | self.xx.any(axis=(0, 1)) | self.xy.any(axis=0)
+        if not held.all():
+            self._move(self.names.keep(np.flatnonzero(held)))
+
+    def _move(self, moved: Ints) -> None:
+        """Bring the columns to their new places; -1 drops."""
         kept, wide = np.flatnonzero(moved >= 0), len(self.names)
         x = np.zeros((*self.x.shape[:2], wide))
         x[:, :, moved[kept]] = self.x[:, :, kept]
@@ -222,22 +234,30 @@ class Slopes:
 
     # ---- what they tell --------------------------------------------------------------
 
-    def moments(self, noise: float, noise_weight: float) -> Within:
-        """Return what varies within the groups of the arms."""
+    def moments(self, groups: Ints, noise: float, noise_weight: float) -> Within:
+        """Return what varies within the groups of the arms; ``groups`` in canonical order."""
         within = self.within
         if within is None:
             within = self.within = Within.of(len(self.n), len(self.names))
+        order = self.names.order()
         for row in np.flatnonzero(within.stale).tolist():
-            self._centre(row, within, noise, noise_weight)
+            self._centre(row, (groups, order), within, noise, noise_weight)
         within.stale[:] = False
         return within
 
-    def _centre(self, row: int, within: Within, noise: float, weight: float) -> None:
-        some = np.flatnonzero(self.n[row] > 0.0)
-        n, s, x = self.n[row, some], self.s[row, some], self.x[row, some]
+    def _centre(
+        self, row: int, canonical: tuple[Ints, Ints], within: Within, noise: float, weight: float
+    ) -> None:
+        # Products of means are rounded, so groups and features are taken in canonical order: once
+        # saved and loaded they lie in another one, and the last bits must not tell.
+        groups, order = canonical
+        some = groups[self.n[row, groups] > 0.0]
+        n, s, x = self.n[row, some], self.s[row, some], self.x[row][np.ix_(some, order)]
         mean = x / n[:, None]
-        within.xx[row] = self.xx[row] - mean.T @ x
-        within.xy[row] = self.xy[row] - mean.T @ s
+        within.xx[row] = self.xx[row]
+        within.xx[row][np.ix_(order, order)] -= mean.T @ x
+        within.xy[row] = self.xy[row]
+        within.xy[row, order] -= mean.T @ s
         freedom = max(float(n.sum()) - len(some), 0.0)
         rest = max(float(self.q[row, some].sum()) - float((s * s / n).sum()), 0.0)
         within.noise[row] = max((rest + noise * weight) / (freedom + weight), _SMALLEST)
@@ -291,7 +311,7 @@ class Common:
     Attributes
     ----------
     used
-        Features that earned their place, by index, int64[u].
+        Features that earned their place, by index, in canonical order, int64[u].
     centre
         Their means over the fleet, float64[u].
     precision
@@ -306,9 +326,9 @@ class Common:
     key: bytes
 
 
-def common(slopes: Slopes, rows: Ints, noise: float, noise_weight: float) -> Common:
+def common(slopes: Slopes, rows: Ints, groups: Ints, noise: float, noise_weight: float) -> Common:
     """Return which features are used, and how the slopes of these arms scatter."""
-    within = slopes.moments(noise, noise_weight)
+    within = slopes.moments(groups, noise, noise_weight)
     rows = rows[within.known[rows]]
     v = within.noise[rows, None]
     square = within.xx[rows].diagonal(axis1=1, axis2=2)
@@ -317,7 +337,9 @@ def common(slopes: Slopes, rows: Ints, noise: float, noise_weight: float) -> Com
     pull = within.xy[rows] ** 2
     tells = np.where(varies, pull / (v * square), 0.0).sum(axis=0)
     arms = varies.sum(axis=0)
-    used = np.flatnonzero((arms > 0) & (tells > arms + _EARNED * np.sqrt(2.0 * arms)))
+    earned = (arms > 0) & (tells > arms + _EARNED * np.sqrt(2.0 * arms))
+    order = slopes.names.order()
+    used = order[earned[order]]
     if not len(used):
         return Common(used, np.zeros(0), np.zeros(0), b"")
     v2 = v * v
@@ -335,9 +357,11 @@ def common(slopes: Slopes, rows: Ints, noise: float, noise_weight: float) -> Com
 class SlopeBelief:
     """Posterior of the slopes of arms, given what they have in common."""
 
-    def __init__(self, slopes: Slopes, shared: Common, noise: float, noise_weight: float) -> None:
+    def __init__(
+        self, slopes: Slopes, shared: Common, groups: Ints, noise: float, noise_weight: float
+    ) -> None:
         self._slopes, self._shared = slopes, shared
-        self._within = _solved(slopes.moments(noise, noise_weight), shared)
+        self._within = _solved(slopes.moments(groups, noise, noise_weight), shared)
 
     def at(self, rows: Ints, cols: Ints, features: Floats) -> tuple[Floats, Floats]:
         """Return what features add to the mean and the variance of cells, float64[k] each.
