@@ -86,6 +86,34 @@ def test_selection_learns_who_is_better(updater: RealTimeModelUpdater) -> None:
     assert updater.predict(ModelType.AGENT_SELECTION, task_type="t", top_k=1)[0][0] == "good"
 
 
+def test_the_context_of_a_decision_counts_from_the_choice_to_a_full_retraining(
+    updater: RealTimeModelUpdater,
+) -> None:
+    """Short tasks to one, long ones to the other; so it is said of a prediction, and retrained."""
+    rng = np.random.default_rng(3)
+    right = 0
+    for number in range(900):
+        about = {"characters": int(rng.integers(100, 20_000)), "request": f"r{number}"}
+        choice = updater.select_agent("summary", about, ["short", "long"])
+        good = (about["characters"] < 5_000) == (choice.agent_name == "short")
+        right += good and number >= 600
+        updater.record_outcome(
+            choice.decision_id, reward=float(rng.random() < (0.95 if good else 0.3))
+        )
+    assert right > 250
+
+    def best(characters: int) -> str:
+        found = updater.predict(
+            ModelType.AGENT_SELECTION, task_type="summary", context={"characters": characters}
+        )
+        return str(found[0][0])
+
+    assert (best(200), best(19_000)) == ("short", "long")
+    made = updater.trigger_retraining(force_full_retrain=True)
+    updater.promote(ModelType.AGENT_SELECTION, made.version, force=True)
+    assert (best(200), best(19_000)) == ("short", "long")
+
+
 def test_probabilities_are_of_all_candidates_and_sum_to_one(updater: RealTimeModelUpdater) -> None:
     """Nobody is ruled out for ever."""
     choice = updater.select_agent("t", candidates=["a", "b", "c"])

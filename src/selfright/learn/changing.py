@@ -44,19 +44,6 @@ def learn(evidence: Evidence, regimes: Regimes, samples: Samples) -> None:
             _judge(evidence, regimes, name, Sample(group, y, of))
 
 
-def park(evidence: Evidence, regimes: Regimes, name: str, samples: int) -> None:
-    """Park all that is believed of an arm: it is about to be learnt anew from so many samples."""
-    if evidence.arms.index.get(name) is None:
-        return
-    arm = regimes.of(name)
-    if arm.parked is None or worth_parking(arm.n, arm.parked_n):
-        _to_parking(evidence, arm, name, arm.n)
-    # Whoever asks for it is certain: what was gets no more than a probe.
-    arm.odds = regimes.policy.least_odds
-    arm.n, arm.look, arm.expected = samples, samples + 1, None
-    arm.fresh()
-
-
 def _judge(evidence: Evidence, regimes: Regimes, name: str, sample: Sample) -> None:
     if evidence.arms.find(name) == evidence.arms.find(OTHER):
         return  # pooled: many arms that share one belief do not change together

@@ -7,7 +7,6 @@ what was logged can later tell how any other policy would have fared.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self, TypeAlias
@@ -105,27 +104,16 @@ class ChoiceModel(Learner):
         return model
 
     def restart(
-        self,
-        arms: Iterable[str],
-        samples: Samples,
-        groups: Iterable[str | None] = (),
-        *,
-        park: bool = False,
+        self, arms: Iterable[str], samples: Samples, groups: Iterable[str | None] = ()
     ) -> Self:
-        """See ``Learner``.
-
-        ``park``: what was believed is kept as what the arm may return to.
-        """
+        """See ``Learner``. What an arm was before is forgotten with it."""
         arms = list(arms)
         model = self.copy()
-        many = Counter(samples.arm)
-        for name in arms:
-            if model.regimes is not None and park:
-                changing.park(model.evidence, model.regimes, name, many[name])
-            elif model.regimes is not None:
+        if model.regimes is not None:
+            for name in arms:
                 model.regimes.forget(name)
-        stale = [] if park else [changing.parked_name(name) for name in arms]
-        model.evidence.restart([*arms, *stale], groups, samples)
+        parked = [changing.parked_name(name) for name in arms]
+        model.evidence.restart([*arms, *parked], groups, samples)
         return model
 
     def copy(self) -> Self:

@@ -108,11 +108,6 @@ class RegimePolicy:
     doubt: float
 
     @property
-    def least_odds(self) -> float:
-        """Return the log odds of a parked regime that is but probed."""
-        return log(self.probe / (1.0 - self.probe))
-
-    @property
     def switch(self) -> float:
         """Return the log odds at which the parked regime takes over."""
         return log(9.0)

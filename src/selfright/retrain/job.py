@@ -19,7 +19,6 @@ from selfright.engines.in_process import InProcess
 from selfright.engines.processes import LocalProcesses
 from selfright.errors import SelfrightError
 from selfright.events.record import GateRecord, RetrainFinished
-from selfright.learn.choice import ChoiceModel
 from selfright.learn.feed import RewardPolicy
 from selfright.learn.model_type import ModelType
 from selfright.learn.strategy import UpdateStrategy
@@ -250,8 +249,6 @@ def _refit(request: RetrainRequested, champion: Model, samples: Samples) -> Mode
     if champion.model_type is ModelType.PARAMETER_OPTIMIZATION:
         # Parameter sets are shared; what is stale is what is believed of them for an agent.
         return champion.restart((), samples, sorted({str(group) for group in samples.group}))
-    if isinstance(champion, ChoiceModel):
-        return champion.restart(sorted(set(samples.arm)), samples, park=True)
     return champion.restart(sorted(set(samples.arm)), samples)
 
 
