@@ -1,8 +1,8 @@
 """Let all policies play all scenarios and print what they earned, beside the targets of ours.
 
 ``python -m benchmarks.decisions.learning [--quick] [--scenario NAME] [--policy NAME] [--runs N]
-[--tune] [--write]``. Exit code 1 if a target is missed. Libraries take part where they are
-installed (extra ``benchmarks``).
+[--tune] [--write] [--keep FILE]``. Exit code 1 if a target is missed. Libraries take part where
+they are installed (extra ``benchmarks``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 import selfright
 from benchmarks.decisions.learning import peers, references, tuning
+from benchmarks.decisions.learning.kept import Kept
 from benchmarks.decisions.learning.page import page, section
 from benchmarks.decisions.learning.problems import DECISIONS
 from benchmarks.decisions.learning.roster import ROSTER, present
@@ -44,7 +45,7 @@ def main() -> int:
         print(f"Note: not tuned, at their first settings: {'; '.join(untuned)}.", flush=True)
     with processes() as pool:
         if options.tune:
-            tuning.tune(pool, names)
+            tuning.tune(pool, names, _kept(options))
             print(f"Written: {tuning.FILE.name}")
             return 0
         sections = [_scenario(pool, name, names, options) for name in _scenarios(options)]
@@ -73,7 +74,7 @@ def _scenario(
         for who in names
         for seed in range(ROSTER[who].runs(runs))
     ]
-    played = season(pool, jobs)
+    played = season(pool, jobs, _kept(options))
     fared = {
         who: [one for job, one in zip(jobs, played, strict=True) if job.who == who] for who in names
     }
@@ -81,6 +82,10 @@ def _scenario(
     made = section(name, SCENARIOS[name], known, fared)
     print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return made
+
+
+def _kept(options: argparse.Namespace) -> Kept | None:
+    return None if options.keep is None else Kept(options.keep)
 
 
 def _scenarios(options: argparse.Namespace) -> Sequence[str]:
@@ -112,6 +117,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="problems of each scenario; default 30 or 100")
     parser.add_argument("--tune", action="store_true", help="choose settings anew, and keep them")
     parser.add_argument("--write", action="store_true", help="write the page of the documentation")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE",
+        help="keep every run in a file, and take from it what was played before by the same code",
+    )  # fmt: skip
     options = parser.parse_args()
     if options.runs is not None and options.runs < 1:
         parser.error(f"--runs {options.runs}: must be at least 1")

@@ -25,17 +25,20 @@ class Selfright:
     def __init__(self, setup: Setup, **settings: float) -> None:
         self._model = AgentSelection(settings=replace(LearnSettings.alone(), **settings))
         self._rng = np.random.default_rng(setup.seed)
+        # As the loop does: a context is read once, at the choice, and waits for its outcome.
+        self._waiting: dict[int, Features | None] = {}
 
     def choose(self, task: Task) -> Decision:
-        features = _features(task)
+        features = self._waiting[id(task)] = _features(task)
         choice = self._model.select(task.candidates, task.task_type, self._rng, features)
         propensity = float(choice.probabilities[choice.index])
         return Decision(task, task.candidates[choice.index], propensity)
 
     def learn(self, decision: Decision, reward: float) -> None:
         task = decision.task
+        features = [self._waiting.pop(id(task))]
         self._model.update(
-            Samples.of([decision.agent], [task.task_type], [reward], features=[_features(task)])
+            Samples.of([decision.agent], [task.task_type], [reward], features=features)
         )
 
 

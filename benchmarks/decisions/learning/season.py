@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from benchmarks.decisions.learning import scenarios
+from benchmarks.decisions.learning.kept import Kept
 from benchmarks.decisions.learning.play import Played, play
 from benchmarks.decisions.learning.problems import DECISIONS
 from benchmarks.decisions.learning.roster import ROSTER, Settings
@@ -46,13 +47,23 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def season(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[Played]:
-    """Return the outcome of every job, in their order; tell the progress on standard error."""
-    began, played = time.monotonic(), []
-    for result in pool.map(Job.play, jobs):
-        played.append(result)
-        _tell(len(played), len(jobs), time.monotonic() - began)
-    return played
+def season(
+    pool: ProcessPoolExecutor, jobs: Sequence[Job], kept: Kept | None = None
+) -> list[Played]:
+    """Return the outcome of every job, in their order; tell the progress on standard error.
+
+    What is ``kept`` is not played again, and what is played is kept.
+    """
+    known = [None if kept is None else kept.find(job) for job in jobs]
+    missing = [job for job, played in zip(jobs, known, strict=True) if played is None]
+    began, fresh = time.monotonic(), []
+    for job, result in zip(missing, pool.map(Job.play, missing), strict=True):
+        if kept is not None:
+            kept.add(job, result)
+        fresh.append(result)
+        _tell(len(fresh), len(missing), time.monotonic() - began)
+    found = iter(fresh)
+    return [next(found) if played is None else played for played in known]
 
 
 def _tell(done: int, of: int, spent_s: float) -> None:

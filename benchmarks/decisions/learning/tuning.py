@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
+from benchmarks.decisions.learning.kept import Kept
 from benchmarks.decisions.learning.problems import DECISIONS
 from benchmarks.decisions.learning.roster import ROSTER, Settings
 from benchmarks.decisions.learning.scenarios import SCENARIOS
@@ -46,29 +47,29 @@ def untuned(names: Iterable[str], chosen: Tuned) -> list[str]:
     return [who for who in names if who not in chosen and len(ROSTER[who].grid) > 1]
 
 
-def tune(pool: ProcessPoolExecutor, names: Iterable[str], decisions: int = DECISIONS) -> None:
+def tune(pool: ProcessPoolExecutor, names: Iterable[str], kept: Kept | None) -> None:
     """Choose anew for these contestants, and keep it as soon as one has chosen."""
     for who in names:
         print(f"{who} ...", flush=True)
         if ROSTER[who].hindsight:
-            found = {of: _best(pool, who, (of,) * len(PROBLEMS), decisions) for of in SCENARIOS}
+            found = {of: _best(pool, who, (of,) * len(PROBLEMS), kept) for of in SCENARIOS}
         else:
-            found = {ALL: _best(pool, who, PROBLEMS, decisions)}
+            found = {ALL: _best(pool, who, PROBLEMS, kept)}
         FILE.write_text(json.dumps({**tuned(), who: found}, indent=2) + "\n", encoding="utf-8")
 
 
 def _best(
-    pool: ProcessPoolExecutor, who: str, problems: tuple[str, ...], decisions: int
+    pool: ProcessPoolExecutor, who: str, problems: tuple[str, ...], kept: Kept | None
 ) -> dict[str, Any]:
     grid = ROSTER[who].grid
     if len(grid) == 1:
         return {"settings": dict(grid[0])}
     jobs = [
-        Job(who, settings, scenario, FIRST_SEED + i, decisions)
+        Job(who, settings, scenario, FIRST_SEED + i, DECISIONS)
         for settings in grid
         for i, scenario in enumerate(problems)
     ]
-    scores = [one.score for one in season(pool, jobs)]
+    scores = [one.score for one in season(pool, jobs, kept)]
     each = len(problems)
     means = [round(fmean(scores[i : i + each]), 4) for i in range(0, len(scores), each)]
     for settings, mean in zip(grid, means, strict=True):

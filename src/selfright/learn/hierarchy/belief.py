@@ -25,7 +25,8 @@ from selfright.learn.hierarchy.shrinkage import (
     learn_fleet,
     yes_or_no,
 )
-from selfright.learn.hierarchy.slopes import SlopeBelief, Slopes, common
+from selfright.learn.hierarchy.slope_belief import Noise, SlopeBelief, slope_belief
+from selfright.learn.hierarchy.slopes import Slopes
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -93,9 +94,8 @@ class ShrunkBelief:
         """How targets depend on features; None where no feature has earned its place."""
         if not self._slopes:
             return None
-        noise = self._prior.noise_sd**2, self._prior.arm_noise_weight
-        shared = common(self._slopes, self._learnt_from, self._groups, *noise)
-        return SlopeBelief(self._slopes, shared, self._groups, *noise) if len(shared.used) else None
+        noise = Noise(self._prior.noise_sd**2, self._prior.arm_noise_weight)
+        return slope_belief(self._slopes, self._learnt_from, self._groups, noise)
 
     def of_arms(
         self, rows: Ints, col: int, features: Features | None = None
@@ -179,9 +179,7 @@ class ShrunkBelief:
         if self.slopes is None or not len(rows):
             return n, s, q
         # As if every task had been a usual one: what the features explain is taken out.
-        usual = s - self.slopes.taken(
-            np.repeat(rows, len(self._groups)), np.tile(self._groups, len(rows))
-        ).reshape(s.shape)
+        usual = s - self.slopes.taken(*at)
         many = np.maximum(n, 1.0)
         between = np.add.reduce((usual * usual - s * s) / many, axis=1)
         least = np.add.reduce(usual * usual / many, axis=1)

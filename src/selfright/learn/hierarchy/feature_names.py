@@ -28,6 +28,7 @@ class FeatureNames:
         self.names: list[str] = []
         self._index: dict[str, int] = {}
         self._turned_away: set[str] = set()
+        self._order: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,24 +61,30 @@ class FeatureNames:
         before = self.names
         if every == before:
             return None
-        self.names, self._index = every, {name: at for at, name in enumerate(every)}
+        self._set(every)
         return self.find_all(before)
 
     def keep(self, kept: Ints) -> Ints:
         """Drop all columns but these; return for each old column its new one or -1."""
         before = self.names
         self._turned_away.clear()  # there is room again
-        self.names = [before[at] for at in kept.tolist()]
-        self._index = {name: at for at, name in enumerate(self.names)}
+        self._set([before[at] for at in kept.tolist()])
         return self.find_all(before)
+
+    def _set(self, names: list[str]) -> None:
+        self.names, self._order = names, None
+        self._index = {name: at for at, name in enumerate(names)}
 
     def order(self) -> Ints:
         """Return the columns sorted by name: the same for the same names."""
-        return np.array(sorted(range(len(self.names)), key=self.names.__getitem__), dtype=np.int64)
+        if self._order is None:
+            order = sorted(range(len(self.names)), key=self.names.__getitem__)
+            self._order = np.array(order, dtype=np.int64)
+        return self._order
 
     def copy(self) -> FeatureNames:
         """Return columns that can change apart from these."""
         other = FeatureNames(self.limit)
         other.names, other._index = self.names.copy(), self._index.copy()
-        other._turned_away = self._turned_away.copy()
+        other._turned_away, other._order = self._turned_away.copy(), self._order
         return other
