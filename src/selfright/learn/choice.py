@@ -171,13 +171,19 @@ class ChoiceModel(Learner):
             raise ValueError("candidates must be at least one, each named once")
         settings = self.settings
         mean, var, share = self._regimes_of(names, group, features)
-        sd = np.sqrt(var * settings.thompson_variance)
+        sd = np.sqrt(var * self.tempering(len(names)))
         won = win_probabilities(mean, sd, settings.grid_points, share)
         found = with_floor(won, settings.floor)
         found.flags.writeable = False  # the same array answers the next call
         if features is None and len(memo) < _REMEMBERED:
             memo[names, group] = found
         return found
+
+    def tempering(self, candidates: int) -> float:
+        """Return by what the variance of a belief is multiplied before a choice is drawn."""
+        how = self.settings
+        share = self.evidence.total / (how.early_samples * candidates)
+        return how.thompson_variance * min(max(share, how.early_share), 1.0)
 
     def posterior(
         self, arms: Sequence[str], group: str | None, features: Features | None = None

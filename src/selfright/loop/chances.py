@@ -45,7 +45,7 @@ def chances_of(
         reward, variance = model.posterior(names, group)
         # Rewards hold cost and latency already; here they are counted by themselves.
         success = (reward * (policy.w_success + most_lost) + lost - most_lost) / policy.w_success
-        spread = scale * np.sqrt(variance * model.settings.thompson_variance)
+        spread = scale * np.sqrt(variance * model.tempering(len(names)))
         return np.clip(success, 0.0, 1.0), spread
 
     first, later = in_group(task_type), in_group(after_failure(task_type))

@@ -73,13 +73,21 @@ class Evidence:
         self.owing = False
         self._belief: Belief | None = None
         self._residuals: Residuals | None = None
+        self._total: float | None = None
         # What a learner has derived from the belief; void with it.
         self.memo: dict[tuple[tuple[str, ...], str | None], Floats] = {}
 
     @property
     def update_count(self) -> int:
         """Samples the belief rests on: learnt, less taken back or pushed out of a window."""
-        return int(self.cells.counts().sum())
+        return int(self.total)
+
+    @property
+    def total(self) -> float:
+        """The same, where samples may have faded in part."""
+        if self._total is None:
+            self._total = float(self.cells.counts().sum())
+        return self._total
 
     def update(self, samples: Samples) -> None:
         """Learn samples in their order. Raises ``ValueError`` for a target out of range."""
@@ -261,7 +269,7 @@ class Evidence:
         self._changed()
 
     def _changed(self) -> None:
-        self._belief = self._residuals = None
+        self._belief = self._residuals = self._total = None
         self.memo.clear()
 
     def check(self, y: Floats) -> None:
