@@ -85,8 +85,8 @@ class LearnSettings:
     """
 
     thompson_variance: float = 0.25
-    early_share: float = 0.2
-    early_samples: float = 10.0
+    early_share: float = 0.4
+    early_samples: float = 30.0
     grid_points: int = 48
     floor: float = 0.002
     arm_sd: float = 0.15
