@@ -4,20 +4,22 @@ Every fleet is drawn anew: success rates, how much an agent fell, how long what 
 of it had been learnt. Both models are the real ones, behind the real gate; only the log and
 the threads around them are left out.
 
-``python -m benchmarks.decisions.learning.gate [--quick]``; some ten minutes. Exit code 1 if a
-target is missed.
+``python -m benchmarks.decisions.learning.gate [--quick] [--write]``; half an hour. Exit code 1 if
+a target is missed.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+import selfright
 from benchmarks.decisions.table import Cell, Effort, Section
 from selfright.events.record import Decision, RetrainFinished
 from selfright.learn.feed import Rewarded
@@ -34,6 +36,7 @@ from selfright.retrain.off_policy import OffPolicyPolicy, PolicyGate, ValueEstim
 if TYPE_CHECKING:
     from selfright.learn.model import Model
 
+PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "benchmarks" / "gate.md"
 _SELECTION: Final = ModelType.AGENT_SELECTION
 _MATURED: Final = 300  # affected outcomes that have come in when the gate is asked
 _CLEAR: Final = 0.2  # nats per affected outcome: clearly better
@@ -380,10 +383,48 @@ def _pending(agent: str) -> RetrainFinished:
     )
 
 
+_HEAD: Final = """\
+# What the gate lets through, and what is taken back
+
+Retrainings, promotions and canaries of fleets that are drawn anew each time: success rates, how
+much an agent fell, how long what was believed of it had been learnt. Models, gate, watch and canary
+are the real ones.
+
+```
+python -m benchmarks.decisions.learning.gate --write
+```
+
+Written by that command; not edited by hand. Selfright {version}.
+
+{missed} of {n} targets are missed.
+
+{sections}
+"""
+
+
+def page(found: Sequence[Section]) -> str:
+    """Return the page in Markdown."""
+    return _HEAD.format(
+        version=selfright.__version__,
+        missed=sum(len(section.missed()) for section in found),
+        n=sum(len(section.targets()) for section in found),
+        sections="\n\n".join(section.page() for section in found),
+    )
+
+
 def main() -> int:
     """Print what is measured beside its target; return the exit code."""
-    quick = "--quick" in sys.argv[1:]
-    missed = [line for section in sections(Effort(quick)) for line in section.missed()]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decisions.learning.gate")
+    parser.add_argument("--quick", action="store_true", help="seconds; shows that it works")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
+    options = parser.parse_args()
+    if options.write and options.quick:
+        parser.error("--write wants all of it: no --quick")
+    quick = options.quick
+    found = sections(Effort(quick))
+    if options.write:
+        PAGE.write_text(page(found), encoding="utf-8")
+    missed = [line for section in found for line in section.missed()]
     print(f"{len(missed)} missed" + "".join(f"\nMISSED  {line}" for line in missed))
     return 1 if missed and not quick else 0
 
