@@ -108,3 +108,37 @@ def test_a_damaged_file_is_not_overwritten(tmp_path: Path) -> None:
         assert "keys.json" in done.stderr
         assert "restore it from a backup" in done.stderr
     assert path.read_text() == "{"
+
+
+def _access(cwd: Path, *words: str) -> dict[str, str]:
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, ["doctor", "--json", *words])
+    lines: list[dict[str, str]] = json.loads(done.stdout)["checks"]
+    return next(line for line in lines if line["check"] == "access")
+
+
+def test_the_doctor_says_how_access_stands(tmp_path: Path) -> None:
+    """From this machine alone to rights that are too wide, with what helps."""
+    config = tmp_path / "open.toml"
+    config.write_text('[server]\nhost = "0.0.0.0"\n')
+    named = tmp_path / "named.toml"
+    named.write_text('[server]\nallowed_hosts = ["fleet.example"]\n')
+    assert _access(tmp_path)["found"] == "no keys; only this machine is served"
+    refused = _access(tmp_path, "--config", str(config))
+    assert refused["verdict"] == "fail"
+    assert "keys create" in refused["remedy"]
+    assert _access(tmp_path, "--config", str(named))["verdict"] == "warn"
+    text = keys("create", "x", "--scope", "read", cwd=tmp_path).stdout.strip()
+    for more in ((), ("--config", str(config)), ("--config", str(named))):
+        assert _access(tmp_path, *more)["verdict"] == "ok"
+    path = tmp_path / "selfright-data" / "keys.json"
+    path.chmod(0o644)
+    wide = _access(tmp_path)
+    assert (wide["verdict"], wide["remedy"]) == (
+        "warn",
+        "chmod 600 selfright-data/keys.json",
+    )
+    keys("revoke", text, cwd=tmp_path)
+    assert "nobody is let in" in _access(tmp_path)["found"]
+    path.write_text("{")
+    assert _access(tmp_path)["verdict"] == "fail"

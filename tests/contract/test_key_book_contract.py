@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from selfright.errors import UnknownNameError
+from selfright.errors import ConfigError, UnknownNameError
 from selfright.server.access.book import KeyBook, MemoryKeyBook
 from selfright.server.access.key import Key, mint
 from selfright.server.access.key_file import KeyFile
@@ -41,6 +42,15 @@ def test_what_was_added_is_read_by_everybody_in_order(open_book: Open) -> None:
     for key in keys:
         open_book().add(key)
     assert open_book().read() == tuple(keys)
+
+
+def test_no_two_keys_have_one_prefix(open_book: Open) -> None:
+    """Or who revokes one of them would not know which."""
+    key = _key()
+    open_book().add(key)
+    with pytest.raises(ConfigError, match="is taken"):
+        open_book().add(msgspec.structs.replace(_key(), prefix=key.prefix))
+    assert open_book().read() == (key,)
 
 
 def test_what_was_revoked_stays_and_says_so(open_book: Open) -> None:

@@ -1,4 +1,8 @@
-"""``keys``: who may do what over REST. On the data directory, whether a service runs or not."""
+"""``keys``: who may do what over REST.
+
+On the data directory, whether a service runs there or not, or over REST with a key to
+``admin``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ import typer
 
 from selfright.cli import show
 from selfright.cli.command import command
+from selfright.cli.fleet import remote
 from selfright.cli.session import Session
 from selfright.clock import SystemClock
-from selfright.errors import ConfigError
 
 if TYPE_CHECKING:
-    from selfright.server.access.key_file import KeyFile
+    from selfright.cli.remote import RemoteFleet
 
 app = typer.Typer(help="Keys to a service: who may do what over REST.", no_args_is_help=True)
 
@@ -40,26 +44,23 @@ def keys_create(
     ingest: send runs and outcomes, have agents chosen. read: figures, alerts, models, metrics.
     operate: also acknowledge, retrain, roll back. admin: everything, keys included.
     """
-    from selfright.server.access.key import mint
-
     words = [word for part in scope or [] for word in part.split(",") if word.strip()]
-    now_us = SystemClock().now_us()
-    key, text = mint(name, words, now_us, days)
-    book = _book(session)
-    is_first = not book.read()
-    book.add(key)
+    place = _place(session)
+    is_first = not place.keys()
+    key = place.create_key(name, words, days)
     if session.as_json:
-        show.as_json({"key": text, **key.shown(now_us)})
+        show.as_json(key)
         return
     # The key alone on standard output, whole however narrow the terminal: for `$(...)`.
-    typer.echo(text)
+    typer.echo(key["key"])
+    allows = ", ".join(key["scopes"])
     show.remarks().print(
-        f"shown this once; {key.prefix} is its name, and it allows: {', '.join(key.scopes)}",
-        markup=False,
+        f"shown this once; {key['prefix']} is its name, and it allows: {allows}", markup=False
     )
     if is_first:
         show.remarks().print(
-            "the first key: from now on the service of this directory asks every request for one",
+            "the first key: from now on the service asks every request for one, from this "
+            "machine as well",
             markup=False,
         )
 
@@ -72,8 +73,7 @@ def keys_list(
     ] = False,
 ) -> None:
     """List the keys that count. Of none the key itself is known."""
-    now_us = SystemClock().now_us()
-    found = [key.shown(now_us) for key in _book(session).read()]
+    found = _place(session).keys()
     rows = [key for key in found if everything or key["state"] == "active"]
     if session.as_json:
         show.as_json(rows)
@@ -90,21 +90,41 @@ def keys_revoke(
     prefix: Annotated[str, typer.Argument(help="As `keys list` shows it: selfright_1a2b3c4d.")],
 ) -> None:
     """Let a key count no more. A service that runs notices within seconds."""
-    now_us = SystemClock().now_us()
-    key = _book(session).revoke(prefix, now_us)
+    key = _place(session).revoke_key(prefix)
     if session.as_json:
-        show.as_json(key.shown(now_us))
+        show.as_json(key)
     else:
-        show.console().print(f"{key.prefix} ({key.name}) is revoked", markup=False)
+        show.console().print(f"{key['prefix']} ({key['name']}) is revoked", markup=False)
 
 
-def _book(session: Session) -> KeyFile:
-    from selfright.server.access.key_file import KeyFile
+class LocalKeys:
+    """The keys of a data directory, as ``RemoteFleet`` has those of a service."""
 
-    if session.options.url is not None:
-        remedy = "keys are made where they are kept: on the data directory, with --data-dir"
-        raise ConfigError("--url", session.options.url, remedy)
-    return KeyFile(Path(session.settings().server.data_dir))
+    def __init__(self, folder: Path) -> None:
+        from selfright.server.access.key_file import KeyFile
+
+        self._book = KeyFile(folder)
+        self._now_us = SystemClock().now_us()
+
+    def keys(self) -> list[dict[str, Any]]:
+        """See ``RemoteFleet``."""
+        return [key.shown(self._now_us) for key in self._book.read()]
+
+    def create_key(self, name: str, scopes: list[str], days: float | None) -> dict[str, Any]:
+        """See ``RemoteFleet``."""
+        from selfright.server.access.key import mint
+
+        key, text = mint(name, scopes, self._now_us, days)
+        self._book.add(key)
+        return {"key": text, **key.shown(self._now_us)}
+
+    def revoke_key(self, prefix: str) -> dict[str, Any]:
+        """See ``RemoteFleet``."""
+        return self._book.revoke(prefix, self._now_us).shown(self._now_us)
+
+
+def _place(session: Session) -> LocalKeys | RemoteFleet:
+    return remote(session) or LocalKeys(Path(session.settings().server.data_dir))
 
 
 def _row(key: dict[str, Any]) -> tuple[str, ...]:

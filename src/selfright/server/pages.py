@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from selfright.server.access.desk import caller_of
 from selfright.server.openapi import named
 from selfright.server.scope import Scope, needs
 from selfright.server.status_page import render
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _SAME_SITE: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "form-action 'self'; frame-ancestors 'none'"
 )
 _WITH_SCRIPT: Final = (
     f"{_SAME_SITE}; script-src 'self'; connect-src 'self'; "
@@ -46,8 +47,12 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Return the fleet at a glance. ``refresh=0`` keeps it as it is."""
         address = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        page = render(service, address, refresh)
-        return HTMLResponse(page, headers={"Content-Security-Policy": _SAME_SITE})
+        caller = caller_of(request)
+        by_session = caller is not None and caller.cookie is not None
+        page = render(service, address, refresh, by_session=by_session)
+        # With `no-referrer`, as elsewhere, browsers send `Origin: null` with a form.
+        headers = {"Content-Security-Policy": _SAME_SITE, "Referrer-Policy": "same-origin"}
+        return HTMLResponse(page, headers=headers)
 
     @routes.get("/docs")
     @needs(Scope.READ)

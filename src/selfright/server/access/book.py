@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from selfright.errors import UnknownNameError, did_you_mean
+from selfright.errors import ConfigError, UnknownNameError, did_you_mean
 from selfright.server.access.key import Key, prefix_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ class KeyBook(Protocol):
         ...
 
     def add(self, key: Key) -> None:
-        """Keep a new key; durable on return."""
+        """Keep a new key; durable on return.
+
+        Raises ``ConfigError`` if another one has its prefix, by which it would be revoked.
+        """
         ...
 
     def revoke(self, prefix: str, now_us: int) -> Key:
@@ -53,13 +56,20 @@ class MemoryKeyBook:
     def add(self, key: Key) -> None:
         """See ``KeyBook``."""
         with self._lock:
-            self._keys = (*self._keys, key)
+            self._keys = added(self._keys, key)
 
     def revoke(self, prefix: str, now_us: int) -> Key:
         """See ``KeyBook``."""
         with self._lock:
             self._keys, key = revoked(self._keys, prefix, now_us)
             return key
+
+
+def added(keys: tuple[Key, ...], key: Key) -> tuple[Key, ...]:
+    """Return the keys with one more. Raises ``ConfigError`` if its prefix is taken."""
+    if any(known.prefix == key.prefix for known in keys):
+        raise ConfigError("prefix", key.prefix, "is taken, by a chance of one in millions; repeat")
+    return (*keys, key)
 
 
 def revoked(keys: tuple[Key, ...], prefix: str, now_us: int) -> tuple[tuple[Key, ...], Key]:

@@ -16,7 +16,7 @@ import msgspec
 from selfright.errors import ConfigError, CorruptLogError, DataDirectoryLockedError, StorageError
 from selfright.log.lock import OwnerLock
 from selfright.retrain.fs import DiskFs
-from selfright.server.access.book import revoked
+from selfright.server.access.book import added, revoked
 from selfright.server.access.key import Key
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class KeyFile:
     def add(self, key: Key) -> None:
         """See ``KeyBook``."""
         with self._turn():
-            self._write((*self.read(), key))
+            self._write(added(self.read(), key))
 
     def revoke(self, prefix: str, now_us: int) -> Key:
         """See ``KeyBook``."""
@@ -134,4 +134,5 @@ class KeyFile:
                 return OwnerLock(self._folder / _LOCK, self.path)
             except DataDirectoryLockedError:
                 waiting.wait(_LOCK_POLL_S)
-        return OwnerLock(self._folder / _LOCK, self.path)
+        reason = f"another process has been changing it for {self._lock_wait_s:g} s; try again"
+        raise StorageError(str(self.path), reason)
