@@ -211,6 +211,10 @@ def test_a_wrong_key_is_no_login(keyed: Keyed, problem: Check) -> None:
     """A program gets a problem, a person the page again."""
     problem(keyed.client.post("/login", json={"key": "x"}), 401, "Authorization")
     problem(keyed.client.post("/login", json={}), 422, "key")
+    packed = {"Content-Type": "application/msgpack"}
+    problem(keyed.client.post("/login", content=b"x", headers=packed), 415, "Content-Type")
+    # The only body that is read before a key was seen: it cannot fill the memory.
+    problem(keyed.client.post("/login", json={"key": "x" * 5000}), 413, "body")
     page = keyed.client.post("/login", data={"key": "x"}, headers=keyed.origin)
     assert page.status_code == 401
     assert 'role="alert"' in page.text

@@ -14,8 +14,8 @@ from selfright.server.access.desk import address_of, caller_of, cookie_name
 from selfright.server.access.key import mint
 from selfright.server.access.login_page import login_page
 from selfright.server.answer import answer, page
-from selfright.server.body import read, read_object
-from selfright.server.guard import is_form
+from selfright.server.body import decode, form_of, read, read_object
+from selfright.server.guard import JSON, is_form
 from selfright.server.openapi import answers, json_body, named, pages_of
 from selfright.server.problem import Problem
 from selfright.server.scope import Scope, needs
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("selfright")
 
 _PATH: Final = "/api/access"
-_FORM_BYTES: Final = 4096
+# Anybody may send one: the only body that is read before a key was seen.
+_LOGIN_BYTES: Final = 4096
 
 
 def router(desk: Desk) -> APIRouter:
@@ -165,9 +166,11 @@ def _book(desk: Desk) -> KeyBook:
 
 
 async def _given_key(request: Request, *, by_form: bool) -> str:
+    raw = await read(request, _LOGIN_BYTES)
     if not by_form:
-        return (await read_object(request, LoginBody)).key
-    raw = await read(request, _FORM_BYTES)
+        if form_of(request.headers.get("content-type")) != "json":
+            raise Problem(415, "unsupported-media-type", f"send {JSON}", "Content-Type")
+        return decode(raw, LoginBody).key
     fields = parse_qs(raw.decode("latin-1"), max_num_fields=10)
     return fields.get("key", [""])[0].strip()
 
