@@ -228,6 +228,12 @@ class Server(Section, frozen=True, kw_only=True):
     retrain_wait_s: Annotated[
         NotNegative, doc("how long a retraining request waits for its result")
     ] = 10.0
+    session_hours: Annotated[
+        float, doc("hours after which somebody who logged in has to again"), Meta(gt=0, le=8760)
+    ] = 12.0
+    failed_keys_per_min: Annotated[
+        int, doc("wrong keys an address may present a minute"), Meta(ge=1, le=10_000)
+    ] = 20
 
 
 class Notify(Section, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import pytest
 from selfright.config import Settings, with_values
 from selfright.online_learning import RealTimeModelUpdater
 from selfright.performance_monitor import PerformanceMonitor
+from selfright.server.access.ring import KeyRing
 from selfright.server.serve import bind, serve_faces
 
 WAIT_S = 20.0
@@ -33,7 +34,9 @@ HOSTILE = [
 
 
 @contextmanager
-def served(folder: Path, *, learns: bool = True, **values: Any) -> Iterator[httpx.Client]:
+def served(
+    folder: Path, *, learns: bool = True, keys: KeyRing | None = None, **values: Any
+) -> Iterator[httpx.Client]:
     """Serve a new fleet on a free port for the length of the block."""
     settings = with_values(
         Settings(), {name.replace("__", "."): value for name, value in values.items()}
@@ -46,7 +49,12 @@ def served(folder: Path, *, learns: bool = True, **values: Any) -> Iterator[http
     thread = threading.Thread(
         target=serve_faces,
         args=(monitor, updater),
-        kwargs={"listener": bind("127.0.0.1", 0), "on_ready": ready.put, "stop": stop},
+        kwargs={
+            "listener": bind("127.0.0.1", 0),
+            "on_ready": ready.put,
+            "stop": stop,
+            "keys": keys,
+        },
     )
     thread.start()
     try:

@@ -33,6 +33,7 @@ PROMISED = {
     "agents",
     "check",
     "import",
+    "keys",
     "doctor",
     "config",
 }
@@ -63,6 +64,7 @@ def test_every_promised_command_is_there() -> None:
     assert {path[0] for path in COMMANDS if path} >= PROMISED
     assert ("config", "show") in COMMANDS
     assert {("agents", "show"), ("agents", "retire"), ("agents", "delete")} <= {*COMMANDS}
+    assert {("keys", "create"), ("keys", "list"), ("keys", "revoke")} <= {*COMMANDS}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

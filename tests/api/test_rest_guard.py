@@ -58,6 +58,30 @@ def test_a_name_rebound_to_this_machine_is_refused(method: str, host: str) -> No
     assert answer.json()["field"] == "Host"
 
 
+@pytest.mark.parametrize(
+    ("reached", "host", "status"),
+    [("10.0.0.5", "10.0.0.5:8000", 200), ("10.0.0.5", "10.0.0.6", 403),
+     ("::ffff:10.0.0.5", "10.0.0.5", 200), ("2001:db8::1", "[2001:DB8:0::1]:8000", 200),
+     ("2001:db8::1", "[2001:db8::2]", 403), ("10.0.0.5", "fleet.other", 403),
+     ("a.sock", "a.sock", 403), (None, "10.0.0.5", 403)],
+)  # fmt: skip
+def test_the_address_that_was_reached_need_not_be_listed(
+    reached: str | None, host: str, status: int
+) -> None:
+    """What is rebound is a name; no page can make a browser put an address of ours there."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/", "headers": [(b"host", host.encode())],
+        "server": None if reached is None else (reached, 8000),
+    }  # fmt: skip
+    asyncio.run(Guard(_inner)(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == status
+
+
 def test_two_host_headers_are_refused() -> None:
     """What one layer reads the other might not."""
     answer = _ask(headers=[("Host", "127.0.0.1"), ("Host", "evil.example")])

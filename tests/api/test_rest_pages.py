@@ -143,6 +143,8 @@ PROMISED = {
     )
 } | {
     ("delete", f"{PERFORMANCE}/agents/{{agent_name}}"),
+    ("post", "/login"), ("post", "/logout"), ("get", "/api/access"), ("get", "/api/access/keys"),
+    ("post", "/api/access/keys"), ("delete", "/api/access/keys/{prefix}"),
     ("get", "/metrics"), ("get", "/healthz"), ("get", "/readyz"),
 }  # fmt: skip
 
@@ -154,7 +156,11 @@ def test_the_description_names_exactly_the_promised_routes(empty: httpx.Client) 
     ids = [operation["operationId"] for _, _, operation in operations]
     assert len(set(ids)) == len(ids)
     for _, path, operation in operations:
-        assert operation["x-scope"] in {"public", "ingest", "read", "operate", "admin"}, path
+        scope = operation["x-scope"]
+        assert scope in {"public", "any", "ingest", "read", "operate", "admin"}, path
+        assert operation["security"] == (
+            [] if scope == "public" else [{"key": []}, {"session": []}]
+        ), path
         assert operation["summary"], path
         assert operation["description"], path
 

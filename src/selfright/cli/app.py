@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from selfright.cli import backtest, bring, doctor, models, overview, replay, serve, settings
-from selfright.cli.command import ConfigFile, DataDir, Debug, Url
+from selfright.cli import backtest, bring, doctor, keys, models, overview, replay, serve, settings
+from selfright.cli.command import ConfigFile, DataDir, Debug, KeyFile, Url
 from selfright.cli.demo import command as demo
 from selfright.cli.session import Options
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 # In the order in which a newcomer needs them; that is how `--help` lists them.
 for group in (demo, serve, replay, backtest, bring, overview, models, doctor):
     app.add_typer(group.app)
+app.add_typer(keys.app, name="keys")
 app.add_typer(settings.app, name="config")
 
 
@@ -55,8 +56,9 @@ def everywhere(
     data_dir: DataDir = None,
     config: ConfigFile = None,
     url: Url = None,
+    key_file: KeyFile = None,
     debug: Debug = False,
     version: Version = False,  # noqa: ARG001 - its callback has done it
 ) -> None:
     """Keep the options that stand before the command for the command itself."""
-    ctx.obj = Options(data_dir, config, url, debug)
+    ctx.obj = Options(data_dir, config, url, debug, key_file=key_file)

@@ -52,12 +52,26 @@ Url = Annotated[
         "--url", help="A running service, e.g. http://127.0.0.1:8000.", rich_help_panel=_PANEL
     ),
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="File with the key to the service (default: what SELFRIGHT_KEY holds).",
+        rich_help_panel=_PANEL,
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_PANEL),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.", rich_help_panel=_PANEL)]
-_EVERYWHERE: Final = {"data_dir": DataDir, "config": ConfigFile, "url": Url, "debug": Debug}
+_EVERYWHERE: Final = {
+    "data_dir": DataDir,
+    "config": ConfigFile,
+    "url": Url,
+    "key_file": KeyFile,
+    "debug": Debug,
+}
 
 
 def command(

@@ -18,6 +18,7 @@ from selfright.cli import show
 from selfright.cli.command import OK, UNHEALTHY, command
 from selfright.cli.directory import DataDirectory
 from selfright.cli.session import MODEL_TYPES, Session
+from selfright.clock import SystemClock
 from selfright.errors import ConfigError, DataDirectoryLockedError, SelfrightError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _examine(session: Session) -> Iterator[Line]:
     yield _writable(directory)
     yield _disk(directory)
     yield _port(settings, directory)
+    yield _access(settings, directory)
     yield from _contents(settings, directory)
 
 
@@ -164,6 +166,34 @@ def _port(settings: Settings, directory: DataDirectory) -> Line:
         return Line("port", "ok", f"{address} is this fleet's own service")
     remedy = "stop whoever has it, or choose another with --port or server.port"
     return Line("port", "warn", f"{address} is taken", remedy)
+
+
+def _access(settings: Settings, directory: DataDirectory) -> Line:
+    from selfright.server.access.key_file import KeyFile
+    from selfright.server.guard import is_loopback
+
+    host, book = settings.server.host, KeyFile(directory.path)
+    try:
+        keys = book.read()
+    except SelfrightError as error:
+        return Line("access", "fail", str(error), "without readable keys nothing is served")
+    now_us = SystemClock().now_us()
+    usable = sum(key.state(now_us) == "active" for key in keys)
+    if keys and book.path.stat().st_mode & 0o077:
+        found = f"{book.path} can be read by others"
+        return Line("access", "warn", found, f"chmod 600 {book.path}")
+    if usable:
+        return Line("access", "ok", f"{usable} keys; every request is asked for one")
+    if not is_loopback(host):
+        remedy = "make a key with `selfright keys create`, or set server.host to 127.0.0.1"
+        return Line("access", "fail", f"no keys, and {host} is open to other machines", remedy)
+    if keys:
+        remedy = "make one with `selfright keys create`"
+        return Line("access", "warn", "no key that counts: nobody is let in", remedy)
+    if settings.server.allowed_hosts:
+        found = "no keys, and names in server.allowed_hosts: whoever comes that way is let in"
+        return Line("access", "warn", found, "make a key with `selfright keys create`")
+    return Line("access", "ok", "no keys; only this machine is served")
 
 
 def is_free(host: str, port: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from selfright.cli import show
 from selfright.cli.directory import DataDirectory
 from selfright.cli.remote import RemoteFleet
 from selfright.errors import ConfigError, DataDirectoryLockedError, UnknownNameError, did_you_mean
@@ -249,15 +250,22 @@ def reach(session: Session, *, create: bool = False) -> Iterator[Fleet]:
     directory itself. Raises ``ConfigError`` if there is none, unless ``create``.
     """
     settings = session.settings()
-    fleet = _remote(session) or _local(settings, create=create)
+    fleet = remote(session) or _local(settings, create=create)
     try:
         yield fleet
     finally:
         fleet.close()
 
 
-def _remote(session: Session) -> RemoteFleet | None:
-    return None if session.options.url is None else RemoteFleet(session.options.url)
+def remote(session: Session) -> RemoteFleet | None:
+    """Return the service at ``--url``; None if there is no such option."""
+    if session.options.url is None:
+        return None
+    fleet = RemoteFleet(session.options.url, session.key())
+    if fleet.tells_everybody:
+        remark = f"the key goes to {fleet.url} unencrypted; use https, or an SSH tunnel"
+        show.remarks().print(remark, markup=False)
+    return fleet
 
 
 def _local(settings: Settings, *, create: bool) -> Fleet:
@@ -275,4 +283,4 @@ def _local(settings: Settings, *, create: bool) -> Fleet:
         url = directory.service_url()
         if url is None:
             raise
-        return RemoteFleet(url)
+        return RemoteFleet(url, directory.service_key())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import threading
 import urllib.error
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _PERFORMANCE: Final = "/api/performance"
 _LEARNING: Final = "/api/learning"
+_ACCESS: Final = "/api/access"
 # Longer than a retraining request waits for its result, and than any page takes.
 _TIMEOUT_S: Final = 60.0
 # A page of the lists we read whole. The service may give fewer and a cursor.
@@ -38,16 +40,27 @@ _BODY_BYTES: Final = 4 * 1024 * 1024
 class RemoteFleet:
     """What a command asks of a fleet, answered by the service at ``url``.
 
-    Raises ``ConfigError`` for something that is no http address. No method retries;
-    each raises ``TransportError`` if the service does not answer, and the error it
-    answered with otherwise.
+    ``key`` is sent with every request, and never on to where a redirection leads. Raises
+    ``ConfigError`` for something that is no http address. No method retries; each raises
+    ``TransportError`` if the service does not answer, and the error it answered with
+    otherwise.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise ConfigError("--url", url, "must be like http://127.0.0.1:8000")
+        if parts.username is not None:
+            remedy = "holds a name or a password; put the key into SELFRIGHT_KEY or --key-file"
+            raise ConfigError("--url", f"{parts.scheme}://********", remedy)
         self.url = url.rstrip("/")
+        self._key = key
+
+    @property
+    def tells_everybody(self) -> bool:
+        """Whether the key goes to another machine as it is, for all between to read."""
+        parts = urllib.parse.urlsplit(self.url)
+        return self._key is not None and parts.scheme == "http" and not _is_here(parts.hostname)
 
     def health(self) -> dict[str, Any]:
         """See ``Fleet``."""
@@ -159,6 +172,25 @@ class RemoteFleet:
         request.method = "DELETE"
         self._send(request)
 
+    def keys(self) -> list[dict[str, Any]]:
+        """Return every key there ever was, oldest first."""
+        return list(self._get(f"{_ACCESS}/keys")["items"])
+
+    def create_key(self, name: str, scopes: list[str], days: float | None) -> dict[str, Any]:
+        """Make a key; return it, under ``key``, with what is kept of it."""
+        body = {"name": name, "scopes": scopes, "expires_days": days}
+        made = self._post(f"{_ACCESS}/keys", body)
+        return {"key": made["key"], **made["about"]}
+
+    def revoke_key(self, prefix: str) -> dict[str, Any]:
+        """Let a key count no more; return what is kept of it."""
+        from selfright.server.access.key import prefix_of
+
+        name = prefix_of(prefix) or prefix  # an address holds no key
+        request = self._request(f"{_ACCESS}/keys/{urllib.parse.quote(name, safe='')}", {})
+        request.method = "DELETE"
+        return dict(self._send(request))
+
     def submit(self, intake: Intake) -> tuple[int, int]:
         """See ``Fleet``."""
         from selfright.cli.wire import wire_rows
@@ -219,6 +251,8 @@ class RemoteFleet:
             raise TransportError(self.url, f"no answer: {error}", retryable=True) from None
 
     def _answer(self, request: urllib.request.Request) -> bytes:
+        if self._key is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
                 return bytes(answer.read())
@@ -245,6 +279,13 @@ def _bodies(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
         yield b"[" + b",".join(waiting) + b"]"
 
 
+def _is_here(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _asked(request: urllib.request.Request) -> dict[str, object]:
     """Return what a request asked for, by field, to name it beside the refusal."""
     query = urllib.parse.urlsplit(request.full_url).query
@@ -260,6 +301,10 @@ def _refusal(url: str, code: int, body: bytes, asked: Mapping[str, object]) -> S
     except (ValueError, TypeError, KeyError):
         reason = f"answered {code} without saying why; is that a Selfright service?"
         return TransportError(url, reason, retryable=code >= 500)
+    if code == 401:
+        return SelfrightError(f"{said}. A command takes a key from SELFRIGHT_KEY or --key-file")
+    if code in {403, 429}:
+        return SelfrightError(said)
     if code == 409 and "retrain_id" in problem:
         return ConflictError("one retraining of a model at a time", problem["retrain_id"])
     if field is not None and str(problem.get("type")).endswith(":invalid-parameter"):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from selfright.config import Loaded, Settings
 
+KEY_VARIABLE: Final = "SELFRIGHT_KEY"
 # `ModelType` knows them too, but importing it would cost `--help` numpy.
 MODEL_TYPES: Final = (
     "agent_selection",
@@ -34,6 +35,7 @@ class Options:
     url: str | None = None
     debug: bool = False
     as_json: bool = False
+    key_file: Path | None = None
 
     def over(self, others: Options) -> Options:
         """Return these, and the others' where these were not given."""
@@ -43,6 +45,7 @@ class Options:
             self.url or others.url,
             self.debug or others.debug,
             self.as_json or others.as_json,
+            self.key_file or others.key_file,
         )
 
 
@@ -74,6 +77,29 @@ class Session:
     def settings(self, **flags: object) -> Settings:
         """Return the settings; see ``loaded``."""
         return self.loaded(**flags).settings
+
+    def key(self) -> str | None:
+        """Return the key to a service: that of ``--key-file``, else of ``SELFRIGHT_KEY``.
+
+        Not an option of its own: what stands on a command line, everybody on the machine can
+        list. Raises ``ConfigError``, without the key, for what can be none.
+        """
+        file = self.options.key_file
+        if file is None:
+            origin, text = KEY_VARIABLE, self._environment.get(KEY_VARIABLE, "").strip()
+        else:
+            origin = "--key-file"
+            try:
+                text = file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "is no text"
+                raise ConfigError(origin, str(file), f"cannot be read: {reason}") from error
+        if not text and file is None:
+            return None
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            remedy = "holds no key; `selfright keys create` makes one, like selfright_1a2b3c4d_..."
+            raise ConfigError(origin, "********", remedy)
+        return text
 
     def config_file(self) -> Path | None:
         """Return the file named by ``--config``, else ``selfright.toml`` here, if any."""

@@ -3,6 +3,7 @@
 ``app``         puts the routes together: ``create_app(monitor, updater)``
 ``serve``       runs them until told to stop: ``serve(settings)``
 ``guard``       who may talk to it at all; ``scope``: which kind of key a route asks for
+``access``      keys, and what is kept of them
 ``problem``     how a refusal looks; ``error_map``: which error becomes which
 ``body``        reading, inflating and decoding what is sent
 ``ingest``      runs and outcomes on the fast way in

@@ -3,12 +3,13 @@
 Three attacks come through the browser of somebody who runs the service on this machine: a
 page whose name is rebound to 127.0.0.1 (the Host header betrays it), a page that posts to
 127.0.0.1 from elsewhere (Origin), and a plain form, which needs no permission to be sent
-across sites but cannot have a JSON content type.
+across sites but cannot have a JSON content type. Keys are asked for behind it, by
+``access.door``.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 MSGPACK: Final = frozenset({"application/msgpack", "application/x-msgpack"})
-# Checked by nobody: a prober asks by address, and they tell nothing. Exact matches only: an
+# Whatever the Host: a prober asks by address, and they tell nothing. Exact matches only: an
 # agent that is called `healthz` opens nothing.
-PUBLIC_PATHS: Final = frozenset({"/healthz", "/readyz"})
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+# What a plain form of our own may send, if the browser says that it is our own.
+FORM_PATHS: Final = frozenset({"/login"})
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -81,14 +85,15 @@ class Guard:
         if scope["type"] != "http":
             return Problem(403, "forbidden", "only HTTP is served")
         headers = Headers(scope=scope)
-        if scope["path"] in PUBLIC_PATHS and scope["method"] in SAFE:
+        if scope["path"] in PROBES and scope["method"] in SAFE:
             return None
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._is_known(hosts[0]):
+        if len(hosts) != 1 or not self._is_known(hosts[0], scope):
             return Problem(
                 403,
                 "unknown-host",
-                "the Host header must be a loopback name or listed in server.allowed_hosts",
+                "the Host header must be a loopback name, the address of this machine that was "
+                "reached, or listed in server.allowed_hosts",
                 "Host",
             )
         if scope["method"] in SAFE:
@@ -97,6 +102,8 @@ class Guard:
             return Problem(
                 403, "cross-site", "requests of pages from elsewhere are not served", "Origin"
             )
+        if scope["path"] in FORM_PATHS and is_form(headers) and "origin" in headers:
+            return None
         if _has_body(headers) and not is_data(headers.get("content-type", "")):
             return Problem(
                 415,
@@ -106,9 +113,13 @@ class Guard:
             )
         return None
 
-    def _is_known(self, host_header: str) -> bool:
+    def _is_known(self, host_header: str, scope: Scope) -> bool:
         host, _ = split_host(host_header)
-        return is_loopback(host) or host in self._allowed or host_header.lower() in self._allowed
+        if is_loopback(host) or host in self._allowed or host_header.lower() in self._allowed:
+            return True
+        # The very address the connection reached: what is rebound is a name, never an address.
+        reached = _address(str((scope.get("server") or ("",))[0]))
+        return reached is not None and reached == _address(host)
 
     def _is_same_site(self, headers: Headers, host_header: str) -> bool:
         origins = headers.getlist("origin")
@@ -144,16 +155,29 @@ def is_loopback(host: str) -> bool:
     """Return whether a host name or address always means this machine."""
     if host == "localhost":
         return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_form(headers: Headers) -> bool:
+    """Return whether a body is that of a plain form."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
 def is_data(content_type: str) -> bool:
     """Return whether a content type is one that no plain form can send."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == JSON or media_type in NDJSON or media_type in MSGPACK
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an address; one of IPv4 that a socket for both shows as IPv6 is IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _has_body(headers: Headers) -> bool:

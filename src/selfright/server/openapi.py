@@ -16,7 +16,7 @@ from selfright.metrics.snapshot import AgentPerformance, PerformanceMetrics
 from selfright.retrain.manifest import ModelVersion
 from selfright.server import shape
 from selfright.server.problem import MEDIA_TYPE, ProblemDocument
-from selfright.server.scope import scope_of
+from selfright.server.scope import Scope, scope_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -47,8 +47,28 @@ SHAPES: Final[tuple[type, ...]] = (
     shape.Page,
     shape.Health,
     shape.SyncAnswer,
+    shape.LoginBody,
+    shape.KeyBody,
+    shape.KeyShown,
+    shape.MadeKey,
+    shape.Session,
+    shape.AccessAnswer,
     shape.Readiness,
 )
+# Asked for once there is a key; `x-scope` of an operation says which.
+_SCHEMES: Final[dict[str, Any]] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a key as `selfright keys create` shows it",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "selfright",
+        "description": "what /login sets; the port of the service is part of its name",
+    },
+}
 _ABOUT: Final = (
     "Selfright watches a fleet of AI agents, notices when one tips over, retrains by itself and "
     "proves that the new model is better before it serves. Refusals are problem documents "
@@ -143,6 +163,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(components)
+    document["components"]["securitySchemes"] = _SCHEMES
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
@@ -151,7 +172,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _finish(operation: dict[str, Any], route: APIRoute) -> None:
-    operation["x-scope"] = scope_of(route).value
+    scope = scope_of(route)
+    operation["x-scope"] = scope.value
+    operation["security"] = [] if scope is Scope.PUBLIC else [{name: []} for name in _SCHEMES]
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = {
         "description": "A refusal.",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from selfright.server.access.desk import caller_of
 from selfright.server.openapi import named
-from selfright.server.problem import of_status
 from selfright.server.scope import Scope, needs
 from selfright.server.status_page import render
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 _SAME_SITE: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "form-action 'self'; frame-ancestors 'none'"
 )
 _WITH_SCRIPT: Final = (
     f"{_SAME_SITE}; script-src 'self'; connect-src 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-# Files are served by exact name: no path of a request ever reaches the disk.
+# Each file has a route of its own: no path of a request ever reaches the disk, and what is
+# public is public by its exact path. Style and icon are: the page that asks for a key has them.
 _FILES: Final = {
-    "style.css": "text/css",
-    "docs.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
+    "style.css": ("text/css", Scope.PUBLIC),
+    "docs.js": ("text/javascript", Scope.READ),
+    "icon.svg": ("image/svg+xml", Scope.PUBLIC),
 }
 REFRESH_S: Final = 5
 
@@ -46,8 +47,12 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Return the fleet at a glance. ``refresh=0`` keeps it as it is."""
         address = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        page = render(service, address, refresh)
-        return HTMLResponse(page, headers={"Content-Security-Policy": _SAME_SITE})
+        caller = caller_of(request)
+        by_session = caller is not None and caller.cookie is not None
+        page = render(service, address, refresh, by_session=by_session)
+        # With `no-referrer`, as elsewhere, browsers send `Origin: null` with a form.
+        headers = {"Content-Security-Policy": _SAME_SITE, "Referrer-Policy": "same-origin"}
+        return HTMLResponse(page, headers=headers)
 
     @routes.get("/docs")
     @needs(Scope.READ)
@@ -64,18 +69,19 @@ def router(service: Service) -> APIRouter:
 
         return answer(request.app.openapi())
 
-    @routes.get("/static/{name}")
-    @needs(Scope.PUBLIC)
-    def get_static(request: Request, name: str) -> Response:
-        """Return a file that the pages need."""
-        if name not in _FILES:
-            raise of_status(404, "there is no such file")
-        content, tag = _file(files, name)
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=_FILES[name], headers=headers)
+    def add_file(name: str, media_type: str, scope: Scope) -> None:
+        @routes.get(f"/static/{name}", name=f"get_{name}")
+        @needs(scope)
+        def get_static(request: Request) -> Response:
+            """Return a file that the pages need."""
+            content, tag = _file(files, name)
+            headers = {"ETag": tag, "Cache-Control": "no-cache"}
+            if request.headers.get("if-none-match") == tag:
+                return Response(status_code=304, headers=headers)
+            return Response(content, media_type=media_type, headers=headers)
 
+    for name, (media_type, scope) in _FILES.items():
+        add_file(name, media_type, scope)
     return routes
 
 

@@ -71,6 +71,8 @@ def unready(service: Service) -> list[str]:
     if FOLDS in missing or not circle.running:
         reasons.append(f"the thread that {FOLDS} is not running: nothing is triggered")
     reasons += [f"the thread that {what} is not running" for what in missing if what != FOLDS]
+    if service.keys.trouble is not None:
+        reasons.append("the keys cannot be read: nobody is let in")
     if service.ingest.storage_failing:
         reasons.append("the disk refused the last write")
     waiting, room = len(circle.inbox), circle.inbox.limit

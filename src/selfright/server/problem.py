@@ -18,7 +18,7 @@ class ProblemDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A refusal: what is wrong, with which field, and what to do about it.
 
     ``field`` names the offending field or parameter where there is one; ``retrain_id``
-    the retraining that stands in the way.
+    the retraining that stands in the way; ``scope`` what a key would have to allow.
     """
 
     type: str
@@ -27,6 +27,7 @@ class ProblemDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str
     field: str | None = None
     retrain_id: str | None = None
+    scope: str | None = None
 
 
 class Problem(Exception):  # noqa: N818 - named after what RFC 9457 calls it
@@ -44,6 +45,8 @@ class Problem(Exception):  # noqa: N818 - named after what RFC 9457 calls it
         The offending field or parameter.
     retrain_id
         The retraining that stands in the way.
+    scope
+        What a key would have to allow.
     headers
         Further headers of the answer.
     """
@@ -56,6 +59,7 @@ class Problem(Exception):  # noqa: N818 - named after what RFC 9457 calls it
         field: str | None = None,
         *,
         retrain_id: str | None = None,
+        scope: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
@@ -63,6 +67,7 @@ class Problem(Exception):  # noqa: N818 - named after what RFC 9457 calls it
         self.detail = detail
         self.field = field
         self.retrain_id = retrain_id
+        self.scope = scope
         self.headers = dict(headers or {})
         super().__init__(f"{status} {kind}: {detail}")
 
@@ -75,6 +80,7 @@ class Problem(Exception):  # noqa: N818 - named after what RFC 9457 calls it
             detail=self.detail,
             field=self.field,
             retrain_id=self.retrain_id,
+            scope=self.scope,
         )
 
     def response(self) -> Response:

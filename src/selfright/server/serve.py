@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from selfright.clock import SystemClock
 from selfright.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import uvicorn
+    from fastapi import FastAPI
+
     from selfright.config import Settings
     from selfright.online_learning import RealTimeModelUpdater
     from selfright.performance_monitor import PerformanceMonitor
+    from selfright.server.access.key import Key
+    from selfright.server.access.ring import KeyRing
 
 LOG_FILE: Final = "events.db"
 MODELS_FOLDER: Final = "models"
@@ -30,12 +36,18 @@ _REQUESTS_S: Final = 3
 _DRAIN_S: Final = 3.0
 _BACKLOG: Final = 2048
 _REMEDY: Final = (
-    "is reachable from other machines, and there are no keys yet; bind to 127.0.0.1 and let "
-    "others in through an SSH tunnel or a reverse proxy that asks who they are"
+    "is reachable from other machines, and there is no key that counts; make one for the same "
+    "data directory with `selfright keys create`, or bind to 127.0.0.1 and let others in "
+    "through an SSH tunnel"
 )
 
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    owner: Key | None = None,
+) -> None:
     """Serve the fleet of ``settings.server.data_dir`` until SIGTERM or SIGINT.
 
     Then requests under way are finished, what came in is made durable, a checkpoint is
@@ -47,21 +59,30 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
         Address, data directory and everything else.
     on_ready
         Is told the service's address once it answers.
+    owner
+        A key that counts for as long as this serves, besides those of the data directory.
 
     Raises
     ------
     ConfigError
-        If the address is not a loopback one, is taken, or the data directory cannot be
-        used; ``DataDirectoryLockedError`` if another process owns that.
+        If the address is not a loopback one and there is no key, if it is taken, or the
+        data directory cannot be used; ``DataDirectoryLockedError`` if another process owns
+        that. ``CorruptLogError`` or ``StorageError`` if the keys cannot be read.
     """
-    listener = bind(settings.server.host, settings.server.port)
+    from selfright.server.access.key_file import KeyFile
+    from selfright.server.access.ring import KeyRing
+
+    keys = KeyRing(KeyFile(Path(settings.server.data_dir)), owner=owner)
+    keys.load()
+    keyed = keys.usable(SystemClock().now_us()) > 0
+    listener = bind(settings.server.host, settings.server.port, keyed=keyed)
     try:
         monitor, updater = open_faces(settings)
     except BaseException:
         listener.close()
         raise
     try:
-        serve_faces(monitor, updater, listener=listener, on_ready=on_ready)
+        serve_faces(monitor, updater, listener=listener, on_ready=on_ready, keys=keys)
     finally:
         monitor.close()
 
@@ -99,6 +120,7 @@ def serve_faces(
     listener: socket.socket | None = None,
     on_ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
+    keys: KeyRing | None = None,
 ) -> None:
     """Serve faces that exist already; start the monitor, and stop it at the end.
 
@@ -109,6 +131,8 @@ def serve_faces(
     stop
         Ends the service when set, as SIGTERM does. Outside the main thread it is the
         only way.
+    keys
+        Who may reach it; without any, this machine alone.
     """
     import uvicorn
 
@@ -128,21 +152,8 @@ def serve_faces(
         async def on_tick(self, counter: int) -> bool:
             return await super().on_tick(counter) or (stop is not None and stop.is_set())
 
-    config = uvicorn.Config(
-        create_app(monitor, updater),
-        loop="uvloop" if _has("uvloop") else "asyncio",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Every peer is this machine: whoever it is, its word about others is not trusted.
-        proxy_headers=False,
-        timeout_graceful_shutdown=_REQUESTS_S,
-        backlog=_BACKLOG,
-    )
     with listener, _SignalsTaken():
+        config = _config(create_app(monitor, updater, keys=keys))
         monitor.start()
         try:
             Announcing(config).run(sockets=[listener])
@@ -150,10 +161,30 @@ def serve_faces(
             monitor.circle.stop(min(_DRAIN_S, monitor.settings.log.stop_s))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket on a loopback address; port 0 chooses a free one.
+def _config(app: FastAPI) -> uvicorn.Config:
+    import uvicorn
 
-    Raises ``ConfigError`` for an address that others could reach, and one that is taken.
+    return uvicorn.Config(
+        app,
+        loop="uvloop" if _has("uvloop") else "asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whoever the peer is, its word about where others are is not trusted.
+        proxy_headers=False,
+        timeout_graceful_shutdown=_REQUESTS_S,
+        backlog=_BACKLOG,
+    )
+
+
+def bind(host: str, port: int, *, keyed: bool = False) -> socket.socket:
+    """Return a listening socket; port 0 chooses a free one. Only on loopback unless ``keyed``.
+
+    Raises ``ConfigError`` for an address that others could reach although there is no key,
+    and one that is taken.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -161,7 +192,7 @@ def bind(host: str, port: int) -> socket.socket:
         remedy = "is no address of this machine; write 127.0.0.1, ::1 or localhost"
         raise ConfigError("server.host", host, remedy) from error
     # Every address of a name, not only the one that would be used today.
-    if not all(ip_address(str(entry[4][0])).is_loopback for entry in found):
+    if not keyed and not all(ip_address(str(entry[4][0])).is_loopback for entry in found):
         raise ConfigError("server.host", host, _REMEDY)
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
@@ -178,8 +209,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the address of a listening socket as users write it."""
+    """Return the address of a listening socket as users of this machine write it.
+
+    One that listens on every address is reached on loopback.
+    """
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from selfright.server.access.ring import KeyRing
 from selfright.server.problem import Problem
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Service:
 
     monitor: PerformanceMonitor
     updater: RealTimeModelUpdater | None
+    keys: KeyRing = field(default_factory=KeyRing)
     ingest: IngestCounts = field(default_factory=IngestCounts)
 
     @property

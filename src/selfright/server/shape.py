@@ -20,6 +20,7 @@ ModelTypeWord = Literal[
     "quality_prediction",
     "latency_prediction",
 ]
+ScopeWord = Literal["ingest", "read", "operate", "admin"]
 _MAX_ARMS = 10_000
 
 
@@ -171,6 +172,53 @@ class AgentDeleted(Struct, frozen=True):
 
     agent_name: str
     deleted: bool = True
+
+
+class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key, to log in with."""
+
+    key: Annotated[str, Meta(max_length=1000)]
+
+
+class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a new key is for and what it allows. ``expires_days``: null for ever."""
+
+    name: Name
+    scopes: Annotated[list[ScopeWord], Meta(min_length=1, max_length=4)]
+    expires_days: Annotated[float, Meta(gt=0, le=36_500)] | None = None
+
+
+class KeyShown(Struct, frozen=True):
+    """A key, without what would open anything."""
+
+    prefix: str
+    name: str
+    scopes: list[ScopeWord]
+    state: Literal["active", "expired", "revoked"]
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class MadeKey(Struct, frozen=True):
+    """A new key. ``key`` is shown this once and kept nowhere."""
+
+    key: str
+    about: KeyShown
+
+
+class Session(Struct, frozen=True):
+    """A session: whose key it was begun with, and after how many seconds it ends."""
+
+    about: KeyShown
+    ends_in_s: int
+
+
+class AccessAnswer(Struct, frozen=True):
+    """Whether keys are asked for, and whose key the request came with."""
+
+    keys_required: bool
+    about: KeyShown | None
 
 
 class SyncAnswer(Struct, frozen=True):

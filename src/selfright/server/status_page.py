@@ -44,8 +44,11 @@ _LEVELS: Final[dict[AlertLevel, Kind]] = {
 _OPEN: Final = frozenset({AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.MUTED})
 
 
-def render(service: Service, address: str, refresh_s: int) -> str:
-    """Return the whole page. ``address`` is where the reader reached the service."""
+def render(service: Service, address: str, refresh_s: int, *, by_session: bool = False) -> str:
+    """Return the whole page.
+
+    ``address`` is where the reader reached the service; who came ``by_session`` can log out.
+    """
     monitor = service.monitor
     health = monitor.get_health()
     fleet = monitor.get_system_metrics()
@@ -58,7 +61,7 @@ def render(service: Service, address: str, refresh_s: int) -> str:
     alerts = monitor.get_alerts(limit=1000)
     word = str(health["status"])
     body = [
-        _header(word, monitor.circle.clock.now_us(), refresh_s),
+        _header(word, monitor.circle.clock.now_us(), refresh_s, by_session=by_session),
         _tiles(monitor, health, fleet),
     ]
     if agents:
@@ -68,7 +71,7 @@ def render(service: Service, address: str, refresh_s: int) -> str:
             _retrainings(monitor.get_retrainings(_RETRAININGS)),
         ]
     else:
-        body.append(_empty(address, refresh_s))
+        body.append(_empty(address, refresh_s, keyed=service.keys.required))
     refresh = f'<meta http-equiv="refresh" content="{refresh_s}">\n' if refresh_s else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -86,16 +89,21 @@ def _state(kind: Kind, word: str) -> str:
     return f'<span class="state {kind}">{mark}{escape(word)}</span>'
 
 
-def _header(word: str, now_us: int, refresh_s: int) -> str:
+def _header(word: str, now_us: int, refresh_s: int, *, by_session: bool) -> str:
     update = (
         f'every {refresh_s} s · <a href="/?refresh=0">hold</a>'
         if refresh_s
         else '<a href="/">keep it up to date</a>'
     )
+    leave = (
+        '<form method="post" action="/logout"><button type="submit">Log out</button></form>'
+        if by_session
+        else ""
+    )
     return (
         f"<header><h1>Selfright</h1>{_state(_HEALTH[word], word)}"
         f'<span class="soft">as of {iso(now_us)[:19]} UTC · {update}</span>'
-        '<nav><a href="/docs">API</a> <a href="/metrics">Metrics</a></nav></header>'
+        f'<nav><a href="/docs">API</a> <a href="/metrics">Metrics</a>{leave}</nav></header>'
     )
 
 
@@ -129,14 +137,17 @@ def _tiles(
     return f'<ul class="tiles">{items}</ul>'
 
 
-def _empty(address: str, refresh_s: int) -> str:
+def _empty(address: str, refresh_s: int, *, keyed: bool) -> str:
+    # What the shell puts in: a page that shows a key shows it to whoever looks on.
+    key = ' -H "Authorization: Bearer $SELFRIGHT_KEY"' if keyed else ""
+    curl = f"curl -H 'Content-Type: application/json'{key} {address}"
     runs = (
-        f"curl -H 'Content-Type: application/json' {address}/api/performance/runs -d "
+        f"{curl}/api/performance/runs -d "
         '\'{"run_id": "run-1", "agent_name": "planner", "status": "success", '
         '"duration_ms": 812, "task_id": "task-1"}\''
     )
     outcome = (
-        f"curl -H 'Content-Type: application/json' {address}/api/performance/accuracy -d "
+        f"{curl}/api/performance/accuracy -d "
         '\'{"agent_name": "planner", "task_id": "task-1", "accuracy_score": 0.9}\''
     )
     waiting = "This page will show it by itself." if refresh_s else ""

@@ -141,9 +141,13 @@ function request_of(form, method, path, operation) {
   return { url: `${filled}${tail}`, options: { method: method.toUpperCase(), headers, body: body || undefined } };
 }
 
+// Whether the service asks for keys: here the session stands for one, in a terminal none does.
+let keyed = false;
+
 function curl_of({ url, options }) {
   const parts = ["curl"];
   if (options.method !== "GET") parts.push("-X", options.method);
+  if (keyed) parts.push("-H", '"Authorization: Bearer $SELFRIGHT_KEY"');
   for (const [name, value] of Object.entries(options.headers)) parts.push("-H", quoted(`${name}: ${value}`));
   if (options.body) parts.push("-d", quoted(options.body));
   parts.push(quoted(`${location.origin}${url}`));
@@ -271,6 +275,8 @@ function show(document_) {
 try {
   const answer = await fetch("/openapi.json");
   if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const access = await fetch("/api/access");
+  keyed = access.ok && (await access.json()).keys_required;
   show(await answer.json());
 } catch (error) {
   document.getElementById("loading").textContent = `openapi.json could not be read: ${error.message}`;
