@@ -178,8 +178,8 @@ class RealTimeModelUpdater:
             raise ConfigError(
                 "kafka_servers",
                 kafka_servers,
-                "the Kafka source comes with the extra `kafka`, which this version does not "
-                "have yet; leave it None for the embedded stream",
+                "the source that the extra `kafka` is for does not exist in this version yet; "
+                "leave it None for the embedded stream",
             )
         for name, value in (
             ("batch_size", batch_size),
