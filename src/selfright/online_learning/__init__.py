@@ -141,9 +141,10 @@ class RealTimeModelUpdater:
         """Let a model of your own join the loop under a name; see ``OwnModel``.
 
         It learns from every event in the log, in a thread of its own while started, and is
-        retrained, gated by its own scores, versioned and rolled back like the five. A model
-        of which a version serves takes that over, and learns what came since. One that
-        raises is counted and, if it goes on, switched off; mended, it is registered again.
+        retrained, gated by its own scores, watched by them after a promotion, versioned
+        and rolled back like the five. A model of which a version serves takes that over, and
+        learns what came since. One that raises is counted and, if it goes on, switched off;
+        mended, it is registered again.
 
         Give the updater to its monitor first. Raises ``ConfigError`` for a name that is
         taken or cannot be, a model that lacks a method, or one that cannot load its version.

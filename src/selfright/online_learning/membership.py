@@ -94,8 +94,7 @@ class Membership:
         circle = self.circle
         with self._guard:
             if self._own is None:
-                gate, newest = circle.fold.rooms.gate, self.settings.learn.full_outcomes
-                self._own = OwnModels(circle, self.registry, gate, newest)
+                self._own = OwnModels(circle, self.registry, self.settings.learn.full_outcomes)
                 circle.companion = self._own
             own = self._own
         own.register(name, model)
@@ -104,6 +103,4 @@ class Membership:
 
     def catch_up(self) -> None:
         """Let models of the user's own learn what is in the log, unless a thread does."""
-        if self._own is not None and not self.circle.running:
-            self.circle.pump()
-            self._own.catch_up()
+        self.circle.catch_up()

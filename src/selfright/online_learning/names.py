@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from selfright.errors import ConfigError, UnknownNameError, did_you_mean
+from selfright.errors import ConfigError, did_you_mean
 from selfright.learn.model_type import ModelType
+from selfright.loop.own.models import unregistered
 
 if TYPE_CHECKING:
     from selfright.loop.own.models import OwnModels
@@ -24,7 +25,12 @@ def known(member: Membership, model_type: ModelType | str) -> str:
     if name not in found:
         words = ", ".join(found)
         hint = did_you_mean(name, found)
-        raise ConfigError("model_type", name, f"must be one of {words}{hint}")
+        raise ConfigError(
+            "model_type",
+            name,
+            f"must be one of {words}{hint}; a model of your own is known where register_model "
+            "named it, in this very process",
+        )
     return name
 
 
@@ -47,5 +53,5 @@ def own_called(member: Membership, model_type: ModelType | str) -> OwnModels | N
     if known(member, model_type) in set(ModelType):
         return None
     if member.own is None:
-        raise UnknownNameError("registered model", str(model_type), "call register_model first")
+        raise unregistered(str(model_type))
     return member.own
