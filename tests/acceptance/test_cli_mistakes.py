@@ -98,7 +98,7 @@ def _fails(done: subprocess.CompletedProcess[str], wanted: int, *said: str) -> N
         (("backtest", "runs.csv"), ("--matrix",)),
         (("backtest", "runs.csv", "--grid", "nonsense=1"), ("nonsense", "selfright config show")),
         (("backtest", "runs.csv", "--matrix"), ("no column task_id",)),
-        (("retrain", "agents"), ("agents", "agent_selection")),
+        (("retrain", "agents"), ("holds no fleet yet",)),
         (("models", "--diff", "1", "2"), ("--diff", "selfright models MODEL")),
         (("models", "--log"), ("--log", "selfright models MODEL")),
         (("models", "routing", "--log", "--at", "0"), ("one of them at a time",)),

@@ -35,9 +35,17 @@ HOSTILE = [
 
 @contextmanager
 def served(
-    folder: Path, *, learns: bool = True, keys: KeyRing | None = None, **values: Any
+    folder: Path,
+    *,
+    learns: bool = True,
+    own: dict[str, Any] | None = None,
+    keys: KeyRing | None = None,
+    **values: Any,
 ) -> Iterator[httpx.Client]:
-    """Serve a new fleet on a free port for the length of the block."""
+    """Serve a new fleet on a free port for the length of the block.
+
+    ``own``: models of the user's own that its program registers, by name.
+    """
     settings = with_values(
         Settings(), {name.replace("__", "."): value for name, value in values.items()}
     )
@@ -45,6 +53,9 @@ def served(
     monitor = PerformanceMonitor(
         model_updater=updater, database_url=f"sqlite:///{folder}/events.db", settings=settings
     )
+    for name, model in (own or {}).items():
+        assert updater is not None
+        updater.register_model(name, model)
     stop, ready = threading.Event(), queue.Queue[str]()
     thread = threading.Thread(
         target=serve_faces,

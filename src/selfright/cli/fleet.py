@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from selfright.cli import show
 from selfright.cli.directory import DataDirectory
 from selfright.cli.remote import RemoteFleet
+from selfright.cli.session import MODEL_TYPES
 from selfright.errors import ConfigError, DataDirectoryLockedError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ class Fleet(Protocol):
     def retrain(
         self, model_type: str, *, full: bool, reason: str, tell: Callable[[float], None]
     ) -> dict[str, Any]:
-        """Retrain now; return the result. ``tell`` hears the share that is done."""
+        """Retrain now; return the result. ``tell`` hears the share that is done.
+
+        A model of the user's own can be retrained where it is registered alone: by a service
+        whose program did that. Raises ``SelfrightError`` saying so where it is not.
+        """
         ...
 
     def cancel_retraining(self, retrain_id: str, reason: str) -> dict[str, Any]:
@@ -186,6 +191,8 @@ class LocalFleet:
         """See ``Fleet``."""
         from selfright.learn.model_type import ModelType
 
+        if model_type not in MODEL_TYPES:
+            raise self._not_here(model_type)
         performer = self.monitor.circle.performer
         performer.watch = lambda _, share: tell(share)
         try:
@@ -193,6 +200,25 @@ class LocalFleet:
         finally:
             performer.watch = None
         return result.to_dict()
+
+    def _not_here(self, model_type: str) -> ConfigError:
+        """Return why a model that is none of the five cannot be retrained from a directory."""
+        known = self.updater.registry.model_types()
+        if model_type in known:
+            return ConfigError(
+                "model",
+                model_type,
+                "is a model of your own: its versions are in this directory, its code is in the "
+                "program that registers it. Start that one; if it serves "
+                "(create_app(monitor, updater)), repeat this with --url, else have it call "
+                f"updater.trigger_retraining({model_type!r})",
+            )
+        return ConfigError(
+            "model",
+            model_type,
+            f"must be one of {', '.join(MODEL_TYPES)}{did_you_mean(model_type, MODEL_TYPES)}; a "
+            "model of your own is retrained by the program that registers it: name that with --url",
+        )
 
     def cancel_retraining(self, retrain_id: str, reason: str) -> dict[str, Any]:
         """See ``Fleet``."""

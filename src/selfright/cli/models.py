@@ -11,7 +11,7 @@ from selfright.cli import registry_table, show
 from selfright.cli.command import FAILED, OK, command
 from selfright.cli.fleet import reach
 from selfright.cli.overview import retrainings_table
-from selfright.cli.session import MODEL_TYPES, Session, model_name, model_type
+from selfright.cli.session import MODEL_TYPES, Session, model_name
 from selfright.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-ModelName = Annotated[str, typer.Argument(help=f"One of {', '.join(MODEL_TYPES)}.")]
+ModelName = Annotated[
+    str, typer.Argument(help=f"One of {', '.join(MODEL_TYPES)}; or a model of your own.")
+]
 
 
 @command(app)
@@ -36,8 +38,11 @@ def retrain(
         str | None, typer.Option("--cancel", metavar="ID", help="End this retraining instead.")
     ] = None,
 ) -> int:
-    """Retrain a model now. The gate still decides whether the result may serve."""
-    name = model_type(model)
+    """Retrain a model now. The gate still decides whether the result may serve.
+
+    A model of your own is retrained, always in full, by the service that registered it.
+    """
+    name = model_name(model)
     if cancel is not None:
         with reach(session) as fleet:
             result = fleet.cancel_retraining(cancel, reason or "cancelled by an operator")

@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
+from selfright.cli.session import MODEL_TYPES
 from selfright.errors import (
     ConfigError,
     ConflictError,
@@ -29,6 +30,8 @@ _LEARNING: Final = "/api/learning"
 _ACCESS: Final = "/api/access"
 # Longer than a retraining request waits for its result, and than any page takes.
 _TIMEOUT_S: Final = 60.0
+# How long a refit takes of a model that somebody else wrote, nobody can tell.
+_REFIT_S: Final = 3600.0
 # A page of the lists we read whole. The service may give fewer and a cursor.
 _PAGE: Final = 500
 # Between two looks at how far a retraining is.
@@ -120,7 +123,14 @@ class RemoteFleet:
     def retrain(
         self, model_type: str, *, full: bool, reason: str, tell: Callable[[float], None]
     ) -> dict[str, Any]:
-        """See ``Fleet``. Asks again and again how far it is, until it has a result."""
+        """See ``Fleet``. Asks again and again how far it is, until it has a result.
+
+        Of a model of the user's own nobody knows how far it is: the answer comes when it is
+        done, up to an hour later.
+        """
+        if model_type not in MODEL_TYPES:
+            path = f"{_LEARNING}/models/{urllib.parse.quote(model_type, safe='')}/retrain"
+            return dict(self._post(path, {"reason": reason}, timeout_s=_REFIT_S))
         body = {"model_type": model_type, "force_full_retrain": full, "reason": reason}
         found = dict(self._post(f"{_PERFORMANCE}/trigger-retraining", body, prefer="respond-async"))
         tick = threading.Event()
@@ -231,7 +241,14 @@ class RemoteFleet:
         tail = f"?{urllib.parse.urlencode(asked)}" if asked else ""
         return urllib.request.Request(f"{self.url}{path}{tail}")  # noqa: S310 - checked
 
-    def _post(self, path: str, body: object, *, prefer: str | None = None) -> Any:  # noqa: ANN401 - JSON
+    def _post(
+        self,
+        path: str,
+        body: object,
+        *,
+        prefer: str | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> Any:  # noqa: ANN401 - JSON
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             f"{self.url}{path}",
             data=body if isinstance(body, bytes) else json.dumps(body).encode(),
@@ -240,21 +257,21 @@ class RemoteFleet:
         )
         if prefer is not None:
             request.add_header("Prefer", prefer)
-        return self._send(request)
+        return self._send(request, timeout_s)
 
-    def _send(self, request: urllib.request.Request) -> Any:  # noqa: ANN401 - JSON
+    def _send(self, request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> Any:  # noqa: ANN401 - JSON
         request.add_header("Accept", "application/json")
-        answer = self._answer(request)
+        answer = self._answer(request, timeout_s)
         try:
             return json.loads(answer)
         except ValueError as error:
             raise TransportError(self.url, f"no answer: {error}", retryable=True) from None
 
-    def _answer(self, request: urllib.request.Request) -> bytes:
+    def _answer(self, request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> bytes:
         if self._key is not None:
             request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -288,9 +305,14 @@ def _is_here(host: str | None) -> bool:
 
 def _asked(request: urllib.request.Request) -> dict[str, object]:
     """Return what a request asked for, by field, to name it beside the refusal."""
-    query = urllib.parse.urlsplit(request.full_url).query
+    parts = urllib.parse.urlsplit(request.full_url)
     body = json.loads(request.data) if isinstance(request.data, bytes) else {}
-    return {**dict(urllib.parse.parse_qsl(query)), **(body if isinstance(body, dict) else {})}
+    about = parts.path.partition(f"{_LEARNING}/models/")[2].partition("/")[0]
+    return {
+        **({"model_type": urllib.parse.unquote(about)} if about else {}),
+        **dict(urllib.parse.parse_qsl(parts.query)),
+        **(body if isinstance(body, dict) else {}),
+    }
 
 
 def _refusal(url: str, code: int, body: bytes, asked: Mapping[str, object]) -> SelfrightError:

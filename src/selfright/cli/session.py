@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from selfright.config import FILE_NAME, load
-from selfright.errors import ConfigError, did_you_mean
+from selfright.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,18 +107,6 @@ class Session:
             return self.options.config
         here = Path(FILE_NAME)
         return here if here.is_file() else None
-
-
-def model_type(word: str) -> str:
-    """Return ``word`` as the name of a model type; dashes will do. Raises ``ConfigError``."""
-    name = word.strip().lower().replace("-", "_")
-    if name not in MODEL_TYPES:
-        raise ConfigError(
-            "model type",
-            word,
-            f"must be one of {', '.join(MODEL_TYPES)}{did_you_mean(name, MODEL_TYPES)}",
-        )
-    return name
 
 
 def model_name(word: str) -> str:

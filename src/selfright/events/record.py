@@ -221,7 +221,11 @@ class RetrainFinished(Act, frozen=True, kw_only=True, tag="retrain_finished"):
 
 
 class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):
-    """From here on ``version`` serves, and why."""
+    """From here on ``version`` serves, and why.
+
+    Of a model of the user's own that is watched from here on, ``offset`` is that of the first
+    row by which it is, and ``parent_version`` what serves again after harm.
+    """
 
     model_type: str
     version: int
@@ -230,6 +234,7 @@ class ModelAdopted(Act, frozen=True, kw_only=True, tag="model_adopted"):
     retrain_id: str | None = None
     adopted_by: str = "selfright"
     proof: Proof | None = None  # why, of a version that was rolled back by itself
+    offset: int | None = None
 
 
 class AlertTransition(Act, frozen=True, kw_only=True, tag="alert_transition"):

@@ -4,6 +4,8 @@ A run's *reward* is its real outcome where one is known, else its status. Which 
 two holds is decided per agent: from its first real outcome on, an agent is judged by
 outcomes, and a run that merely says of itself that it succeeded teaches nothing more.
 A failed or timed-out run is an outcome in itself (0) until a better one arrives for it.
+The selection then sets aside what statuses taught; routes and parameter sets, where it can
+no longer be told apart, keep it. Either way a failure counts once.
 
 Cost and latency enter the reward by the weights of ``RewardPolicy``; the result is scaled
 to 0..1 by declared bounds. What lies beyond a bound is counted in ``beyond_bounds``.
@@ -101,8 +103,8 @@ class DecidedRun(NamedTuple):
 class Fed:
     """What a commit teaches.
 
-    ``restarted`` are agents that became judged by outcomes: what their statuses taught
-    before is set aside before ``samples`` are learnt. ``rewarded`` are the rewards of runs
+    ``restarted`` are agents that became judged by outcomes: what their statuses taught the
+    selection is set aside before ``samples`` are learnt. ``rewarded`` are the rewards of runs
     that name the decision that led to them.
     """
 
@@ -129,15 +131,24 @@ class Feed:
 
     def take(self, commit: Commit) -> Fed:
         """Return what a commit teaches, and remember what later commits depend on."""
-        rows = RewardRows()
+        rows, told = RewardRows(), RewardRows()
         self._take_runs(commit.retracted_runs, -1.0, rows)
         self._take_runs(commit.runs, 1.0, rows)
-        restarted = self._newly_labelled(commit.outcomes, rows)
-        self._take_outcomes(commit.retracted_outcomes, -1.0, rows)
-        self._take_outcomes(commit.outcomes, 1.0, rows)
+        restarted, others = self._newly_labelled(commit.outcomes), None
+        if restarted:
+            # What keeps what statuses taught has these failures already, from here or before.
+            others = rows.without(restarted, but_failures=True)
+            rows = rows.without(restarted)
+            self._count_failures(restarted, rows)
+        self._take_outcomes(commit.retracted_outcomes, -1.0, told)
+        self._take_outcomes(commit.outcomes, 1.0, told)
+        rows.extend(told)
         self.beyond_bounds += rows.bounded()
+        if others is not None:
+            others.extend(told)
+            others.bounded()
         self.recent.add(rows)
-        samples = rows.samples()
+        samples = rows.samples(others)
         samples[ModelType.QUALITY_PREDICTION] = _quality(commit)
         samples[ModelType.LATENCY_PREDICTION] = _latency(commit)
         return Fed(samples, restarted, _rewarded(rows))
@@ -170,6 +181,7 @@ class Feed:
             ts_us=runs.ts_us[kept].tolist(),
             features=[features_of(runs.context[i]) for i in listed],
             decision=[runs.decision_id[i] for i in listed],
+            failed=failed[kept].tolist(),
         )
         rows.add(more, weight)
 
@@ -203,18 +215,20 @@ class Feed:
         stay = [i for i in kept.tolist() if i not in gone]
         return kept if not gone else np.array(stay, dtype=np.int64)  # of integers when empty, too
 
-    def _newly_labelled(self, outcomes: OutcomeBatch, rows: RewardRows) -> tuple[str, ...]:
-        """Switch agents to real outcomes: drop what statuses taught, keep failures as 0."""
+    def _newly_labelled(self, outcomes: OutcomeBatch) -> tuple[str, ...]:
+        """Switch agents to real outcomes, and return them."""
         new = tuple(
             name for name in dict.fromkeys(outcomes.agent_name) if name not in self._labelled
         )
-        for name in new:
-            self._labelled.add(name)
-            rows.drop(name)
+        self._labelled.update(new)
+        return new
+
+    def _count_failures(self, agents: Iterable[str], rows: RewardRows) -> None:
+        """Teach failures as 0 anew, where what statuses taught of these agents is set aside."""
+        for name in agents:
             self.recent.forget(name)
             for found in self._waiting.get(name, {}).values():
                 self._add_failure(name, found, 1.0, rows)
-        return new
 
     def _add_failure(
         self, name: str, found: tuple[Any, ...], weight: float, rows: RewardRows

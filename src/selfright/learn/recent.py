@@ -16,7 +16,7 @@ from selfright.learn.model_type import ModelType
 from selfright.learn.samples import Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 @dataclass(slots=True)
@@ -32,6 +32,9 @@ class RewardRows:
     ts_us: list[int] = field(default_factory=list)
     features: list[Features | None] = field(default_factory=list)
     decision: list[str | None] = field(default_factory=list)
+    failed: list[bool | None] = field(
+        default_factory=list
+    )  # runs that are an outcome in themselves
 
     def add(self, more: RewardRows, weight: float) -> None:
         """Append rows of one weight: 1 adds a sample, -1 takes back an earlier one."""
@@ -41,13 +44,25 @@ class RewardRows:
             column = getattr(more, name)
             getattr(self, name).extend(column or [None] * n)
 
-    def drop(self, agent: str) -> None:
-        """Take out the rows of one agent."""
-        if agent in self.agent:
-            kept = [i for i, name in enumerate(self.agent) if name != agent]
-            for name in self.__dataclass_fields__:
-                column = getattr(self, name)
-                column[:] = [column[i] for i in kept]
+    def extend(self, more: RewardRows) -> None:
+        """Append rows as they are."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name).extend(getattr(more, name))
+
+    def without(self, agents: Collection[str], *, but_failures: bool = False) -> RewardRows:
+        """Return these rows without those of some agents.
+
+        ``but_failures``: of theirs, those stay that take a sample back or are of failed runs.
+        """
+        kept = [
+            i
+            for i, name in enumerate(self.agent)
+            if name not in agents or (but_failures and (self.failed[i] or self.weight[i] < 0))
+        ]
+        columns = {
+            name: [getattr(self, name)[i] for i in kept] for name in self.__dataclass_fields__
+        }
+        return RewardRows(**columns)
 
     def bounded(self) -> int:
         """Pull rewards back into 0..1 and return how many lay beyond."""
@@ -58,17 +73,22 @@ class RewardRows:
                 beyond += 1
         return beyond
 
-    def samples(self) -> dict[ModelType, Samples]:
-        """Return the rows as the choosing models see them."""
-        reward, weight = np.array(self.reward), np.array(self.weight)
-        ts_us = np.array(self.ts_us, dtype=np.int64)
-        features = [*self.features] if any(self.features) else None
-        agent = Samples([*self.agent], [*self.group], reward, weight, ts_us, features)
+    def samples(self, others: RewardRows | None = None) -> dict[ModelType, Samples]:
+        """Return the rows as the choosing models see them; ``others``: all but the selection."""
+        if others is not None:
+            return others.samples() | {ModelType.AGENT_SELECTION: self._of_agents()}
+        agent = self._of_agents()
         return {
             ModelType.AGENT_SELECTION: agent,
             ModelType.ROUTING: _with_arm(self.route, self.group, agent),
             ModelType.PARAMETER_OPTIMIZATION: _with_arm(self.config, self.agent, agent),
         }
+
+    def _of_agents(self) -> Samples:
+        reward, weight = np.array(self.reward), np.array(self.weight)
+        ts_us = np.array(self.ts_us, dtype=np.int64)
+        features = [*self.features] if any(self.features) else None
+        return Samples([*self.agent], [*self.group], reward, weight, ts_us, features)
 
 
 # Stands for "no group / route / parameter set"; no name that passes the door equals it.

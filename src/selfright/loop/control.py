@@ -51,6 +51,10 @@ _ROWS_PER_READ: Final = 8192
 class Companion(Protocol):
     """Something that follows the log beside the fold while the circle runs."""
 
+    def catch_up(self) -> None:
+        """Return when it has heard all that is in the log by now."""
+        ...
+
     def start(self) -> None:
         """Follow by itself from now on. Idempotent."""
         ...
@@ -160,6 +164,12 @@ class Circle:
         if not self._drain.is_current:
             self.performer.settle(retrainings=retrainings)
         self.pump()
+
+    def catch_up(self) -> None:
+        """Let what follows the log beside the fold hear all of it, unless a thread does."""
+        if self.companion is not None and not self.running:
+            self.pump()
+            self.companion.catch_up()
 
     def pump(self) -> int:
         """Move what came in to the log, fold what is new in it; return rows folded."""

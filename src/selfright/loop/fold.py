@@ -284,7 +284,9 @@ class Fold:
                 self._operate(act, moment)
             case SettingsApplied():
                 self.automatic = bool(act.settings.get("automatic", self.automatic))
-            case ModelAdopted() | AlertTransition():
+            case ModelAdopted():
+                self.trials.adopted(act, moment)
+            case AlertTransition():
                 pass  # what the fold itself did, written down for readers of the log
 
     def _operate(self, act: OperatorAct, moment: Moment) -> None:

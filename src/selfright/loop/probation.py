@@ -34,7 +34,7 @@ from selfright.retrain.reward_watch import FEWEST_BEFORE, RewardWatch, comparabl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from selfright.events.record import Decision
+    from selfright.events.record import Decision, GateRecord
     from selfright.learn.model import Model
     from selfright.learn.samples import Samples
     from selfright.retrain.reward_watch import Earned
@@ -201,23 +201,7 @@ class Probation:
         by_rewards = rewarded is not None and rewarded.n >= _FEWEST
         if rewarded is not None and by_rewards and self.harm != "predictions":
             return _of_rewards(rewarded)
-        return self._of_predictions()
-
-    def _of_predictions(self) -> Proof:
-        record = self._predicted.record()
-        return Proof(
-            verdict="worse"
-            if self.harm == "predictions"
-            else _verdict(record.n, record.gain_low, record.gain_high),
-            measure=record.loss,
-            before=record.champion_loss,
-            after=record.challenger_loss,
-            gain=record.gain,
-            gain_low=record.gain_low,
-            gain_high=record.gain_high,
-            n_before=record.n,
-            n=record.n,
-        )
+        return proof_of_predictions(self._predicted.record(), is_harm=self.harm == "predictions")
 
     # ---- state -----------------------------------------------------------------------
 
@@ -248,6 +232,25 @@ class Probation:
         found.versions = list(state["versions"])
         found._decisions, found._apart = state["decisions"], state["apart"]
         return found
+
+
+def proof_of_predictions(record: GateRecord, *, is_harm: bool) -> Proof:
+    """Return what the comparison of two versions on the same runs has shown.
+
+    ``is_harm``: the watch has ended with a rollback, whatever the interval says.
+    """
+    verdict = _verdict(record.n, record.gain_low, record.gain_high)
+    return Proof(
+        verdict="worse" if is_harm else verdict,
+        measure=record.loss,
+        before=record.champion_loss,
+        after=record.challenger_loss,
+        gain=record.gain,
+        gain_low=record.gain_low,
+        gain_high=record.gain_high,
+        n_before=record.n,
+        n=record.n,
+    )
 
 
 def _of_rewards(watch: RewardWatch) -> Proof:

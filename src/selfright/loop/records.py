@@ -127,6 +127,12 @@ class Records:
         self.retrainings[made.retrain_id] = proved
         return proved
 
+    def hear(self, finished: RetrainFinished, moment: Moment) -> None:
+        """Keep what became of a retraining of the user's own model, which decides by itself."""
+        self.remember(finished)
+        if self._policy.alerts and finished.state != "pending" and finished.proof is None:
+            moment.tell(self._rooms.book.note_retraining(finished, moment.now_us))
+
     def set_aside(self, about: RetrainFinished) -> None:
         """Start the evidence anew: a retraining is judged by what comes after it."""
         watch, certainty = self._rooms.watch, self._rooms.certainty
@@ -166,12 +172,16 @@ class Records:
             retrain_id=retrain_id,
             proof=proof,
         )
-        self.adoptions.append(adopted)
-        del self.adoptions[:-_KEPT]
-        if verdict in {"rollback", "rolled_back"} and self._policy.alerts:
-            moment.tell(self._rooms.book.note_rollback(adopted, moment.now_us))
+        self.hear_adopted(adopted, moment)
         moment.effects.append(Append(adopted))
         moment.effects.append(Serve(kind, version, verdict, gate))
+
+    def hear_adopted(self, adopted: ModelAdopted, moment: Moment) -> None:
+        """Keep what serves from here on; tell of it where an earlier version serves again."""
+        self.adoptions.append(adopted)
+        del self.adoptions[:-_KEPT]
+        if adopted.verdict in {"rollback", "rolled_back"} and self._policy.alerts:
+            moment.tell(self._rooms.book.note_rollback(adopted, moment.now_us))
 
     # ---- state -----------------------------------------------------------------------
 

@@ -74,13 +74,13 @@ class RetrainResult(Mapping[str, Any]):
 
     @classmethod
     def refused(
-        cls, model_type: ModelType, full: bool, reason: str, error: str, now_us: int
+        cls, model_type: str, full: bool, reason: str, error: str, now_us: int
     ) -> RetrainResult:
         """Return the result of an attempt that could not even start."""
         return cls(
             {
                 "success": False,
-                "model_type": model_type.value,
+                "model_type": str(model_type),
                 "retrain_type": "full" if full else "incremental",
                 "events_processed": 0,
                 "agents_tracked": 0,
@@ -163,6 +163,7 @@ def ask(
 
 def find(circle: Circle, retrain_id: str) -> RetrainResult:
     """Return what became of a retraining so far. Raises ``UnknownNameError``."""
+    circle.catch_up()
     with circle.reading() as fold:
         finished = fold.trials.retrainings.get(retrain_id)
     for state in ("proved", "done", "canary", "pending", "failed", "aborted"):

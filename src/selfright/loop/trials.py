@@ -54,6 +54,7 @@ _FEWEST: Final = 20
 _DEVIATIONS: Final = 2.5
 _AT_ONCE: Final = 16  # affected rows that a challenger predicts before it learns from them
 # The models that learn from rewards; what they need is remembered per agent.
+FIVE: Final = frozenset(map(str, ModelType))  # all others are the user's own
 REWARDED: Final = frozenset(
     {ModelType.AGENT_SELECTION, ModelType.ROUTING, ModelType.PARAMETER_OPTIMIZATION}
 )
@@ -221,6 +222,9 @@ class Trials:
 
     def finish(self, finished: RetrainFinished, moment: Moment) -> None:
         """Take the result of a job: open the trial, or conclude."""
+        if finished.model_type not in FIVE:
+            self.records.hear(finished, moment)
+            return
         request = self._requests.pop(finished.retrain_id, None)
         if request is None:
             return  # the verdict that was decided here, come back through the log
@@ -229,6 +233,11 @@ class Trials:
             self._open(slot, finished, comparable_since(request), moment)
         else:
             self.records.conclude(finished, moment)
+
+    def adopted(self, act: ModelAdopted, moment: Moment) -> None:
+        """Hear what serves; of the five it is what was decided here, come back."""
+        if act.model_type not in FIVE:
+            self.records.hear_adopted(act, moment)
 
     def serve(self, act: OperatorAct, moment: Moment) -> None:
         """Let a version serve because an operator said so."""

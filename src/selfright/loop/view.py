@@ -132,6 +132,7 @@ class FleetView:
 
     def retrainings(self, limit: int) -> list[RetrainResult]:
         """Return the newest retrainings, newest last; those that run at the end."""
+        self._circle.catch_up()  # the gate of a model of the user's own may have decided
         with self._circle.reading() as fold:
             found = [RetrainResult.of(item) for item in fold.trials.retrainings.values()]
             running = fold.trials.unfinished()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from selfright.log.memory import MemoryLog
 DOOR = Door(lambda predicted, actual: float(predicted == actual), clamp_future=False)
 NOW = 1_700_000_000_000_000
 SELECTION = ModelType.AGENT_SELECTION
+OTHERS = (ModelType.ROUTING, ModelType.PARAMETER_OPTIMIZATION)
 
 
 class Story:
@@ -25,20 +28,35 @@ class Story:
         self.feed = Feed(policy or RewardPolicy())
         self.count = 0
         self.taught: dict[str, list[float]] = {}
+        # Of routes and parameter sets: what is added less what is taken back, by model.
+        self.others = {model_type: Counter[float]() for model_type in OTHERS}
 
     def run(
         self, agent: str, status: str, cost: float | None = None, run_id: str | None = None
     ) -> str:
         """Record a run, or correct that of this id; return its id."""
+        run_id = run_id or f"r{self.count + 1}"
+        self._take(Intake.of(runs=run_batch([self._run(agent, status, cost, run_id)])))
+        return run_id
+
+    def _run(self, agent: str, status: str, cost: float | None, run_id: str) -> tuple[object, ...]:
         self.count += 1
-        run_id = run_id or f"r{self.count}"
-        row = DOOR.run(
+        return DOOR.run(
             run_id, agent, "llm", status, 100.0, None, cost, None, None, None, None, None, None,
             None, None, None, None, 0, None, "t", None, None, None, None, None, {"b": 1, "a": 2},
             "fast", NOW + self.count,
         )  # fmt: skip
-        self._take(Intake.of(runs=run_batch([row])))
-        return run_id
+
+    def together(self, agent: str, *runs: tuple[str, str], outcome: tuple[str, float]) -> None:
+        """Record runs, as (id, status), and the outcome of one in a single commit."""
+        rows = [self._run(agent, status, None, run_id) for run_id, status in runs]
+        self.count += 1
+        run_id, score = outcome
+        told = DOOR.outcome(
+            agent, None, None, None, "user", None, None, score, None, run_id, NOW + self.count
+        )
+        outcomes = outcome_batch([told], np.array([len(rows)], dtype=np.int64))
+        self._take(Intake(run_batch(rows, np.arange(len(rows))), outcomes))
 
     def outcome(self, agent: str, run_id: str | None, score: float, source: str = "user") -> None:
         """Record what really came of a run."""
@@ -60,6 +78,16 @@ class Story:
                     self.taught.setdefault(arm, []).append(float(y))
                 else:
                     self.taught[arm].remove(float(y))
+            for model_type, sums in self.others.items():
+                found = fed.samples[model_type]
+                for y, weight in zip(found.y.tolist(), found.weight.tolist(), strict=True):
+                    sums[y] += int(weight)
+
+    def on_routes(self) -> dict[float, int]:
+        """Return the rewards that routes were taught, and how often; parameter sets the same."""
+        routes, sets = ({y: n for y, n in sums.items() if n} for sums in self.others.values())
+        assert routes == sets
+        return routes
 
 
 def test_without_real_outcomes_the_status_teaches() -> None:
@@ -97,6 +125,55 @@ def test_a_failure_corrected_after_its_outcome_takes_nothing_back() -> None:
     story.outcome("a", failed, 0.5)
     story.run("a", "success", run_id=failed)
     assert story.taught["a"] == [0.5]
+
+
+def test_a_failure_counts_once_on_its_route_when_outcomes_begin() -> None:
+    """Routes and parameter sets keep what statuses taught; nothing of it is taught again."""
+    story = Story()
+    failed = story.run("a", "failure")
+    story.run("a", "timeout")
+    story.run("a", "success")
+    assert story.on_routes() == {0.0: 2, 1.0: 1}
+    story.outcome("a", None, 0.25)  # of another run; from here on outcomes teach
+    assert story.on_routes() == {0.0: 2, 1.0: 1}
+    story.outcome("a", failed, 0.5)
+    assert story.on_routes() == {0.0: 1, 0.5: 1, 1.0: 1}
+    assert sorted(story.taught["a"]) == [0.0, 0.25, 0.5]
+
+
+def test_an_outcome_takes_the_failure_back_that_it_begins_with() -> None:
+    """The first outcome of an agent may be that of a failed run: it stands in its place."""
+    story = Story()
+    story.outcome("a", story.run("a", "failure"), 0.5)
+    assert story.on_routes() == {0.5: 1}
+
+
+def test_what_comes_with_the_first_outcome_counts_once_on_its_route() -> None:
+    """In one commit: a failure as 0, what claims success not at all, a correction in its place."""
+    story = Story()
+    earlier, claimed = story.run("a", "failure"), story.run("a", "success")
+    story.together(
+        "a",
+        ("new", "failure"), ("other", "success"), (earlier, "timeout"), (claimed, "failure"),
+        outcome=("other", 0.75),
+    )  # fmt: skip
+    assert story.on_routes() == {0.0: 3, 0.75: 1}
+    assert sorted(story.taught["a"]) == [0.0, 0.0, 0.0, 0.75]
+    for run_id in (earlier, claimed, "new"):
+        story.outcome("a", run_id, 0.5)
+    assert story.on_routes() == {0.5: 3, 0.75: 1}
+
+
+def test_the_ring_holds_each_failure_once() -> None:
+    """For routes, too, what is retrained from is what outcomes have not replaced."""
+    story = Story()
+    failed = story.run("a", "failure")
+    story.run("a", "success")
+    story.outcome("a", None, 0.25)
+    routes = story.feed.recent.samples(ModelType.ROUTING, ["a"])
+    assert (routes.arm, routes.y.tolist()) == (["fast"], [0.0])
+    story.outcome("a", failed, 0.5)
+    assert story.feed.recent.samples(ModelType.ROUTING, ["a"]).y.tolist() == [0.5]
 
 
 def test_a_corrected_outcome_replaces_what_was_taught() -> None:

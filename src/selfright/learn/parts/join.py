@@ -3,7 +3,8 @@
 Says, sample by sample and in the same order, what ``Feed`` says commit by commit:
 
 1. from the commit of its first outcome on, an agent is judged by outcomes: of its runs only
-   failures count any more, and those that have no outcome yet count again as 0;
+   failures count any more. Where what statuses taught is set aside, failures without an
+   outcome count again, as 0; elsewhere they have been counted;
 2. an outcome takes back the 0 of the failed run that it belongs to;
 3. a sample taken back and the one it takes back cancel each other. Where that one lies
    before what was read, there is nothing to take back.
@@ -125,10 +126,13 @@ def _judged(found: Extract, model_type: ModelType) -> tuple[Ints, np.ndarray]:
     of_row = since[found.agent]
     # What statuses taught is set aside where it was taught: in the rewards of the agents.
     aside = model_type is ModelType.AGENT_SELECTION
-    counts = of_row == _NEVER if aside else commit < of_row
+    counts = of_row == _NEVER
+    if not aside:
+        counts |= commit < of_row
+        counts |= (commit == of_row) & (found.failed | (phase == GONE_RUN))
     counts |= (commit > of_row) & found.failed
     counts |= phase >= GONE_OUTCOME
-    extra, gone = _failures(found, since, of_row)
+    extra, gone = _failures(found, since, of_row, aside=aside)
     counts[gone] = False
     rows = np.flatnonzero(counts)
     if not extra:
@@ -144,10 +148,13 @@ def _judged(found: Extract, model_type: ModelType) -> tuple[Ints, np.ndarray]:
 _Extra = tuple[int, int, int, int, int]
 
 
-def _failures(found: Extract, since: Ints, of_row: Ints) -> tuple[list[_Extra], list[int]]:
+def _failures(
+    found: Extract, since: Ints, of_row: Ints, *, aside: bool
+) -> tuple[list[_Extra], list[int]]:
     """Return what failed runs count besides, and retractions of what counts no more.
 
     Of the agents that are judged by outcomes; of the others each run counts as it is.
+    ``aside``: what statuses taught is set aside, so that failures count again.
     """
     rank: dict[int, int] = {}
     for agent in found.judged.tolist():
@@ -170,7 +177,8 @@ def _failures(found: Extract, since: Ints, of_row: Ints) -> tuple[list[_Extra], 
             [found.run_ids[i] for i in places.tolist()],
             strict=True,
         )
-        _follow(events, int(since[agent]), rank[agent], extra, gone)
+        zeros = _follow(events, int(since[agent]), rank[agent], extra, gone)
+        extra += zeros if aside else []
     return extra, gone
 
 
@@ -180,15 +188,17 @@ def _follow(
     rank: int,
     extra: list[_Extra],
     gone: list[int],
-) -> None:
-    """Follow one agent's failed runs until an outcome replaces them, as ``Feed`` does."""
+) -> list[_Extra]:
+    """Follow one agent's failed runs until an outcome replaces them, as ``Feed`` does.
+
+    Returns those that had none when the first outcome came, as rows that count again.
+    """
     waiting: dict[str, int] = {}
     counted_at = since * STEPS + ZEROS
-    counted = False
+    zeros: list[_Extra] | None = None
     for row, step, run_id in events:
-        if not counted and step > counted_at:
-            extra += _zeros(waiting, counted_at, rank)
-            counted = True
+        if zeros is None and step > counted_at:
+            zeros = _zeros(waiting, counted_at, rank)
         phase = step % STEPS
         if phase == OUTCOME:
             replaced = waiting.pop(run_id, None)
@@ -198,10 +208,9 @@ def _follow(
             waiting[run_id] = row
             if len(waiting) > WAITING_PER_AGENT:
                 del waiting[next(iter(waiting))]
-        elif phase == GONE_RUN and waiting.pop(run_id, None) is None and counted:
+        elif phase == GONE_RUN and waiting.pop(run_id, None) is None and zeros is not None:
             gone.append(row)
-    if not counted:
-        extra += _zeros(waiting, counted_at, rank)
+    return _zeros(waiting, counted_at, rank) if zeros is None else zeros
 
 
 def _zeros(waiting: Mapping[str, int], step: int, rank: int) -> list[_Extra]:

@@ -54,6 +54,11 @@ class Batch:
     log_time_us: int
     asked: RetrainRequested | None = None
 
+    @property
+    def new(self) -> list[OutcomeEvent]:
+        """The events that are the first heard of something: what models are judged by."""
+        return [event for event, new in zip(self.events, self.fresh, strict=True) if new]
+
 
 def batches(
     log: EventLog, start: int, end: int, limit: int, deleted: Mapping[str, int]

@@ -11,9 +11,13 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from selfright.errors import ConfigError, UnknownNameError
+from selfright.loop.own import refit
+from selfright.loop.own.beginning import opened
 from selfright.loop.own.events import batches, newest
 from selfright.loop.own.protocol import checked_model, checked_name
-from selfright.loop.own.slot import OwnSlot
+from selfright.loop.own.proving import OwnProving
+from selfright.loop.own.slot import OwnSlot, Surroundings
+from selfright.loop.own.told import Told
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,13 +25,12 @@ if TYPE_CHECKING:
     from selfright.loop.control import Circle
     from selfright.loop.own.protocol import OwnModel
     from selfright.loop.retraining import RetrainResult
-    from selfright.retrain.gate import GatePolicy
     from selfright.retrain.registry import ModelRegistry
 
 _log = logging.getLogger("selfright")
 _AT_ONCE: Final = 500  # events given to ``update`` together
-# While a challenger is on trial: it predicts so many before it learns from them.
-_ON_TRIAL: Final = 32
+# While one is on trial or on watch: it predicts so many before it learns from them.
+_JUDGED: Final = 32
 _GATHER_S: Final = 0.1  # what comes within is learnt together
 _LOOK_S: Final = 1.0
 
@@ -38,18 +41,25 @@ class OwnModels:
     Parameters
     ----------
     circle
-        Its log is read; of its fold only who was deleted.
+        Its log is read, and written what became of them; of its fold only the policies of
+        gate and watch are read, and who was deleted.
     newest
         Events that a retraining learns from.
     """
 
-    def __init__(
-        self, circle: Circle, registry: ModelRegistry, gate: GatePolicy, newest: int
-    ) -> None:
+    def __init__(self, circle: Circle, registry: ModelRegistry, newest: int) -> None:
         self._circle = circle
-        self._registry = registry
-        self._gate = gate
         self._newest = newest
+        self._told = Told(circle.act, circle.failed)
+        self._around = Surroundings(
+            log=circle.log,
+            registry=registry,
+            gate=circle.fold.rooms.gate,
+            watch=circle.fold.rooms.probation,
+            clock=circle.clock,
+            told=self._told,
+            failed=circle.failed,
+        )
         self._slots: dict[str, OwnSlot] = {}
         # Held while models learn: whoever asks for one gets it between two batches.
         self._lock = threading.RLock()
@@ -74,24 +84,14 @@ class OwnModels:
             before = self._slots.get(name)
             if before is not None and before.disabled is None:
                 raise ConfigError("name", name, "is registered already; choose another name")
-            self._slots[name] = OwnSlot(
-                name,
-                model,
-                registry=self._registry,
-                log_id=self._circle.log.log_id,
-                gate=self._gate,
-                clock=self._circle.clock,
-                failed=self._circle.failed,
-            )
+            self._slots[name] = opened(name, model, self._around)
 
     def slot(self, name: str) -> OwnSlot:
         """Return what is known of a model. Raises ``UnknownNameError``."""
         try:
             return self._slots[name]
         except KeyError:
-            raise UnknownNameError(
-                "registered model", name, "register it first: register_model(name, model)"
-            ) from None
+            raise unregistered(name) from None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per model for the list of models."""
@@ -103,52 +103,49 @@ class OwnModels:
     def catch_up(self) -> None:
         """Return when every model has learnt what is in the log by now."""
         with self._lock:
+            self._told.flush()
             for slot in self._slots.values():
                 self._feed(slot)
 
     def _feed(self, slot: OwnSlot) -> None:
         log, deleted = self._circle.log, dict(self._circle.fold.rooms.absent.deleted)
-        end = log.next_offset
+        end, proving = log.next_offset, OwnProving(slot)
         while slot.covered < end and not self._is_over(slot):
-            start, limit = slot.covered, _AT_ONCE if slot.trial is None else _ON_TRIAL
-            for batch in batches(log, start, end, limit, deleted):
-                was_on_trial = slot.trial is not None
+            judged = slot.is_judged
+            limit = _JUDGED if judged else _AT_ONCE
+            for batch in batches(log, slot.covered, slot.until(end), limit, deleted):
+                is_news = slot.is_news
                 slot.learn(batch)
-                if batch.asked is not None and slot.disabled is None:
+                proving.rule()
+                if batch.asked is not None and is_news and slot.disabled is None:
                     self._retrain(slot, batch.asked.reason, automatic=True)
-                changed = (slot.trial is not None) != was_on_trial
-                if changed or self._is_over(slot):
+                if slot.is_judged != judged or self._is_over(slot):
                     break  # read on in batches of another size, or not at all
 
     def _is_over(self, slot: OwnSlot) -> bool:
         return slot.disabled is not None or self._enough.is_set()
 
-    def retrain(self, name: str, reason: str, retrain_id: str | None = None) -> RetrainResult:
+    def retrain(self, name: str, reason: str) -> RetrainResult:
         """Retrain a model now; ``pending`` while the gate watches. Blocks while it refits."""
         with self._lock:
             slot = self.slot(name)
             self._feed(slot)
-            return self._retrain(slot, reason, retrain_id=retrain_id)
+            return self._retrain(slot, reason)
 
-    def _retrain(
-        self,
-        slot: OwnSlot,
-        reason: str,
-        *,
-        automatic: bool = False,
-        retrain_id: str | None = None,
-    ) -> RetrainResult:
+    def _retrain(self, slot: OwnSlot, reason: str, *, automatic: bool = False) -> RetrainResult:
         deleted = dict(self._circle.fold.rooms.absent.deleted)
-        events = newest(self._circle.log, slot.covered, self._newest, deleted)
-        return slot.retrain(events, reason, automatic=automatic, retrain_id=retrain_id)
+        events = newest(self._circle.log, slot.serving.offset, self._newest, deleted)
+        result = refit.retrain(slot, events, reason, automatic=automatic)
+        OwnProving(slot).check()
+        return result
 
     # ---- versions --------------------------------------------------------------------
 
     def serve(self, name: str, version: int, reason: str) -> None:
-        """Let an earlier version serve; see ``OwnSlot.serve``."""
+        """Let an earlier version serve; see ``OwnProving.serve``."""
         with self._lock:
             slot = self.slot(name)
-            slot.serve(version, reason)
+            OwnProving(slot).serve(version, reason)
             self._feed(slot)
 
     def save(self) -> dict[str, int]:
@@ -160,10 +157,19 @@ class OwnModels:
         with self._lock:
             for name, slot in self._slots.items():
                 self._feed(slot)
-                version = slot.try_to_save()
+                version = self._try_to_save(slot)
                 if version is not None:
                     saved[name] = version
         return saved
+
+    def _try_to_save(self, slot: OwnSlot) -> int | None:
+        if slot.disabled is None:
+            try:
+                return slot.save()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, or the disk
+                slot.serving.stumble("save", error)
+                OwnProving(slot).check()
+        return slot.versions.current
 
     def copy_of(self, name: str) -> OwnModel:
         """Return a copy of the model that serves, which learns no more."""
@@ -216,3 +222,13 @@ class OwnModels:
 
     def _active(self) -> list[OwnSlot]:
         return [slot for slot in list(self._slots.values()) if slot.disabled is None]
+
+
+def unregistered(name: str) -> UnknownNameError:
+    """Return that of a model there are versions alone, and what to do."""
+    return UnknownNameError(
+        "registered model",
+        name,
+        "its versions are kept here, but this process has not registered the model itself: "
+        f"call register_model({name!r}, model) in it",
+    )

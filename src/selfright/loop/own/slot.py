@@ -1,113 +1,139 @@
-"""The life of one model of the user's own: it learns, is retrained, proves itself, serves.
+"""One model of the user's own: what serves, what is on trial, what is on watch, as they learn.
 
-A challenger is a copy that was refitted. On each batch of events both score, then both
-learn; the betting gate compares their scores event by event. What a model raises is
-counted and never raised further; one that goes on raising is switched off.
+All of them read the log in step. On each batch of events each that is judged scores them,
+then learns them; the gates compare the scores. What comes of that ``proving`` decides.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from selfright.clock import monotonic_s
-from selfright.errors import ConfigError, CorruptLogError, SelfrightError, UnknownNameError
-from selfright.events.timestamp import iso
-from selfright.loop.own.protocol import score_range, scores
-from selfright.loop.own.stored import Covered, packed, unpacked
-from selfright.loop.retraining import RetrainResult, new_id
+from selfright.loop.own.follower import Follower
+from selfright.loop.own.protocol import score_range
+from selfright.loop.own.stored import Covered
+from selfright.loop.own.trial import OwnTrial
+from selfright.loop.own.versions import OwnVersions
 from selfright.retrain.gate import PredictiveGate
 from selfright.retrain.loss import ScoreGap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from selfright.clock import Clock
-    from selfright.events.record import GateRecord
-    from selfright.loop.outcome_event import OutcomeEvent
+    from selfright.events.record import RetrainFinished
+    from selfright.log.protocol import EventLog
     from selfright.loop.own.events import Batch
     from selfright.loop.own.protocol import OwnModel
-    from selfright.retrain.gate import GatePolicy, Verdict
+    from selfright.loop.own.told import Told
+    from selfright.loop.own.watch import OwnWatch
+    from selfright.loop.probation import ProbationPolicy
+    from selfright.retrain.gate import GatePolicy
     from selfright.retrain.registry import ModelRegistry
 
 _log = logging.getLogger("selfright")
-# What fails as often as this in a row will fail again.
-_MOST_FAILURES: Final = 5
-_KEPT: Final = 100  # retrainings that are remembered
-_Answer = TypeVar("_Answer")
 
 
-@dataclass(slots=True)
-class OwnTrial:
-    """A refitted copy on trial."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What models of the user's own live by.
 
-    model: OwnModel
-    version: int
-    gate: PredictiveGate
-    result: dict[str, Any]
+    Attributes
+    ----------
+    log
+        What they learn; a version that learnt another one starts this one anew.
+    failed
+        Is told where something failed, and why.
+    """
+
+    log: EventLog
+    registry: ModelRegistry
+    gate: GatePolicy
+    watch: ProbationPolicy
+    clock: Clock
+    told: Told
+    failed: Callable[[str, BaseException], None]
 
 
 class OwnSlot:
     """Holds one model of the user's own. Not thread-safe; see ``models``.
 
-    Parameters
+    Attributes
     ----------
-    log_id
-        The log it learns from; a version that learnt another one starts this one anew.
-    failed
-        Is told where something failed, and why.
-
-    Raises
-    ------
-    ConfigError
-        If the version that serves cannot be loaded by ``model``.
+    serving, trial, watch
+        What serves; a refitted copy beside it; the parent it replaced, in shadow.
+    learnt
+        Events that what serves has learnt.
+    saved
+        Events that its newest version has.
+    time_us
+        Log time of what was learnt last.
     """
 
-    def __init__(
-        self,
-        name: str,
-        model: OwnModel,
-        *,
-        registry: ModelRegistry,
-        log_id: str,
-        gate: GatePolicy,
-        clock: Clock,
-        failed: Callable[[str, BaseException], None],
-    ) -> None:
+    def __init__(self, name: str, model: OwnModel, around: Surroundings) -> None:
         self.name = name
-        self.model = model
-        self.covered = 0
+        self.around = around
+        self.versions = OwnVersions(name, around.registry, around.clock)
+        self.serving = self.follower(model, 0)
+        self.trial: OwnTrial | None = None
+        self.watch: OwnWatch | None = None
         self.learnt = 0
+        self.saved = -1
+        self.time_us = 0
         self.failures = 0
         self.last_failure: str | None = None
         self.disabled: str | None = None
-        self.trial: OwnTrial | None = None
-        self.retrainings: deque[RetrainResult] = deque(maxlen=_KEPT)
-        self._registry = registry
-        self._log_id = log_id
-        self._gate = gate
-        self._clock = clock
-        self._failed = failed
-        self._in_a_row = 0
-        self._saved = -1  # events that its version has learnt
-        self._time_us = 0
-        self._begin()
+
+    # ---- reading ---------------------------------------------------------------------
 
     @property
-    def version(self) -> int | None:
-        """The version it was last saved as, and that it learns on from."""
-        return self._registry.current(self.name)
+    def model(self) -> OwnModel:
+        """What serves."""
+        return self.serving.model
+
+    @property
+    def loss(self) -> ScoreGap:
+        """By what two of its models are compared."""
+        return ScoreGap(*score_range(self.model))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether scores decide something now, so that batches have to be small."""
+        return self.trial is not None or self.watch is not None
+
+    @property
+    def covered(self) -> int:
+        """The log's offset before which all of its models have learnt everything."""
+        return min(one.offset for one in self._followers())
+
+    @property
+    def is_news(self) -> bool:
+        """Whether what it reads next is new to what serves, and not read again for a watch."""
+        at, watch = self.covered, self.watch
+        return self.serving.offset == at and (watch is None or at >= watch.since)
+
+    def until(self, end: int) -> int:
+        """Return how far to read on at once: to ``end``, or to where another model joins in."""
+        joins = [one.offset for one in self._followers()]
+        if self.watch is not None:
+            joins.append(self.watch.since)
+        covered = self.covered
+        return min([end, *(offset for offset in joins if offset > covered)])
+
+    def covers(self) -> Covered:
+        """Return what that which serves has learnt."""
+        return Covered(self.around.log.log_id, self.serving.offset, self.learnt, self.time_us)
+
+    def offset_of(self, covered: Covered) -> int:
+        """Return up to where a version has learnt this log: nothing of it, if it was another."""
+        return covered.offset if covered.log_id == self.around.log.log_id else 0
 
     def row(self) -> dict[str, Any]:
         """Return what is shown of it in the list of models."""
         return {
             "model_type": self.name,
-            "version": self.version,
+            "version": self.versions.current,
             "on_trial": self.trial is not None,
             "updates": self.learnt,
             "failures": self.failures,
@@ -118,132 +144,34 @@ class OwnSlot:
     # ---- learning --------------------------------------------------------------------
 
     def learn(self, batch: Batch) -> None:
-        """Score, compare, then learn; what was raised costs this batch and no more."""
-        self._time_us = max(self._time_us, batch.log_time_us)
-        trial, events = self.trial, batch.events
-        if events:
-            if trial is not None:
-                self._compare(trial, batch)
-            self._try("update", self.model.update, events)
-            self.learnt += len(events)
-        self.covered = batch.next_offset
-        if self.trial is not None:
-            record = self.trial.gate.expire(self._time_us)
-            if record is not None:
-                self._decide(self.trial, record)
-
-    def _compare(self, trial: OwnTrial, batch: Batch) -> None:
-        fresh = [e for e, is_fresh in zip(batch.events, batch.fresh, strict=True) if is_fresh]
-        ours = self._try("score", scores, self.model, fresh)
-        try:
-            theirs = scores(trial.model, fresh)
-            trial.model.update(batch.events)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
-            self._note(f"challenger {trial.version}", error)
-            self._decide(trial, trial.gate.record("rejected"), error)
+        """Score, then learn, then compare the scores of what is on trial and on watch."""
+        start, trial, watch = self.covered, self.trial, self.watch
+        self.time_us = max(self.time_us, batch.log_time_us)
+        taking = [one for one in self._followers() if one.offset == start]
+        if self.serving not in taking:
+            for one in taking:  # the parent alone, which is behind after a restart
+                one.take(batch, judged=False)
             return
-        low = score_range(self.model)[0]
-        for champion, challenger in zip(ours or (), theirs, strict=False):
-            if champion is None:
-                continue
-            # What the champion judges and the challenger does not would flatter it.
-            record = trial.gate.update(0.0, champion, low if challenger is None else challenger)
-            if record is not None:
-                self._decide(trial, record)
-                return
+        watched = watch is not None and start >= watch.since
+        scored = {one: one.take(batch, judged=trial is not None or watched) for one in taking}
+        self.learnt += len(batch.events)
+        now = scored[self.serving]
+        if watch is not None and watched:
+            watch.look(scored.get(watch.parent), now, self.time_us)
+        if trial is not None:
+            trial.look(now, scored.get(trial.follower), self.time_us)
 
-    # ---- retraining ------------------------------------------------------------------
+    def open(
+        self, model: OwnModel, version: int, opened_us: int, pending: RetrainFinished
+    ) -> OwnTrial:
+        """Put a refitted copy on trial; it has learnt of the log what ``serving`` has."""
+        loss = self.loss
+        follower = self.follower(model, self.serving.offset, f"challenger {version}: ")
+        gate = PredictiveGate(self.around.gate, loss, opened_us)
+        self.trial = OwnTrial(follower, version, gate, pending, loss.low)
+        return self.trial
 
-    def retrain(
-        self,
-        events: Sequence[OutcomeEvent],
-        reason: str,
-        *,
-        automatic: bool = False,
-        retrain_id: str | None = None,
-    ) -> RetrainResult:
-        """Refit a copy on ``events`` and put it on trial; what fails is a result, too."""
-        started_s = monotonic_s()
-        result: dict[str, Any] = {
-            "success": False,
-            "model_type": self.name,
-            "retrain_type": "full",
-            "events_processed": len(events),
-            "agents_tracked": len({event.agent_name for event in events}),
-            "reason": reason,
-            "retrain_id": retrain_id or new_id(),
-            "state": "failed",
-            "promoted": False,
-            "automatic": automatic,
-            "agents": [],
-            "parent_version": None,
-        }
-        refused = self._refusal(events)
-        if refused is not None:
-            return self._result({**result, "error": refused}, started_s)
-        try:
-            parent = self.save()
-            challenger = copy.deepcopy(self.model)
-            challenger.refit(list(events))
-            version = self._keep(challenger, parent, reason, result)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, or the disk
-            self._note("refit", error)
-            return self._result({**result, "error": _said(error)}, started_s)
-        self._in_a_row = 0
-        result |= {
-            "success": True, "state": "pending", "version": version, "parent_version": parent,
-        }  # fmt: skip
-        self._open(challenger, version, self._time_us, result)
-        assert self.trial is not None  # opened just now
-        self.trial.result["duration_ms"] = (monotonic_s() - started_s) * 1e3
-        return self._result(self.trial.result, started_s)
-
-    def _refusal(self, events: Sequence[OutcomeEvent]) -> str | None:
-        if self.disabled is not None:
-            return self.disabled
-        if self.trial is not None:
-            return f"retraining {self.trial.result['retrain_id']} is on trial"
-        return None if events else "no events to learn from yet"
-
-    def _open(self, model: OwnModel, version: int, opened_us: int, result: dict[str, Any]) -> None:
-        loss = ScoreGap(*score_range(self.model))
-        self.trial = OwnTrial(model, version, PredictiveGate(self._gate, loss, opened_us), result)
-
-    def _decide(
-        self, trial: OwnTrial, record: GateRecord, error: BaseException | None = None
-    ) -> None:
-        promoted = record.verdict == "promoted"
-        now_us = self._clock.now_us()
-        self.trial = None
-        if promoted:
-            self.model = trial.model
-            self._saved = -1
-        try:
-            if promoted:
-                self._registry.promote(self.name, trial.version, "promoted", now_us, record)
-            else:
-                self._registry.settle(self.name, trial.version, record, now_us)
-        except SelfrightError as refused:
-            self._failed(f"model {self.name}", refused)
-        done = {**trial.result, "state": "done", "promoted": promoted, "gate": record}
-        self._result({**done, "error": None if error is None else _said(error)}, monotonic_s())
-        _log.info("%s: version %d is %s", self.name, trial.version, record.verdict)
-
-    def _result(self, values: dict[str, Any], started_s: float) -> RetrainResult:
-        shown = {"duration_ms": (monotonic_s() - started_s) * 1e3, **values}
-        gate = shown.get("gate")
-        if gate is None and shown["state"] == "pending" and self.trial is not None:
-            gate = self.trial.gate.record()
-        shown["gate"] = msgspec.to_builtins(gate)
-        found = RetrainResult({**shown, "timestamp": iso(self._clock.now_us())})
-        for i, before in enumerate(self.retrainings):
-            if before.retrain_id == found.retrain_id:
-                self.retrainings[i] = found
-                return found
-        self.retrainings.append(found)
-        return found
-
-    # ---- versions --------------------------------------------------------------------
+    # ---- keeping ---------------------------------------------------------------------
 
     def save(self) -> int | None:
         """Save what it has learnt since its version; return the version that serves.
@@ -251,118 +179,31 @@ class OwnSlot:
         Not while a challenger is on trial: the two have to begin at the same event, or a
         restart could not go on with the trial. Raises what the model or the disk raises.
         """
-        if self.trial is None and self._saved != self.learnt:
-            version = self._keep(self.model, self.version, "saved", None)
-            self._registry.promote(self.name, version, "saved", self._clock.now_us())
-            self._saved = self.learnt
-        return self.version
-
-    def try_to_save(self) -> int | None:
-        """Save; what stands in the way is counted, and the version before is returned."""
-        return self.version if self.disabled else self._try("save", self.save) or self.version
-
-    def serve(self, version: int, reason: str) -> None:
-        """Let an earlier version serve; it then learns what came since. Ends a trial.
-
-        Raises ``UnknownNameError``, ``CorruptLogError``, and ``ConfigError`` if it cannot
-        be loaded; then nothing has changed.
-        """
-        model, covered = self._loaded(version)
-        if self.trial is not None:
-            verdict: Verdict = "forced" if self.trial.version == version else "inconclusive"
-            self._decide(self.trial, self.trial.gate.record(verdict))
-        self._registry.promote(self.name, version, reason, self._clock.now_us())
-        self.model, self.disabled, self._in_a_row = model, None, 0
-        self._take_over(covered)
-
-    def _loaded(self, version: int) -> tuple[OwnModel, Covered]:
-        stored = self._registry.load(self.name, version)
-        model = copy.deepcopy(self.model)
-        try:
-            return model, unpacked(model, stored.state)
-        except (Exception, SystemExit) as error:
-            raise ConfigError(
-                f"model {self.name!r}",
-                version,
-                f"this version could not be loaded ({_said(error)}); "
-                "register a model that reads it, or another name",
-            ) from error
-
-    def _keep(
-        self, model: OwnModel, parent: int | None, reason: str, result: dict[str, Any] | None
-    ) -> int:
-        covered = Covered(self._log_id, self.covered, self.learnt, self._time_us)
-        meta: dict[str, Any] = {
-            "reason": reason,
-            "samples": self.learnt if result is None else result["events_processed"],
-            "retrain_type": "snapshot" if result is None else "full",
-            "retrain_id": None if result is None else result["retrain_id"],
-            "offsets": [0, self.covered],
-        }
-        return self._registry.save(self.name, packed(model, covered), parent=parent, meta=meta)
-
-    # ---- beginning -------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        """Take over the version that serves, and a trial that was under way."""
-        current = self._registry.load_current(self.name).version
-        if current is not None:
-            self.model, covered = self._loaded(current)
-            self._take_over(covered)
-        versions = self._registry.versions(self.name)
-        if versions and versions[-1].state == "challenger":
-            self._resume(versions[-1].version, versions[-1].parent, versions[-1].retrain_id)
-
-    def _take_over(self, covered: Covered) -> None:
-        same = covered.log_id == self._log_id
-        # Another log: nothing of it was learnt yet.
-        self.covered = covered.offset if same else 0
-        self.learnt, self._time_us = covered.events, covered.time_us if same else 0
-        self._saved = self.learnt
-
-    def _resume(self, version: int, parent: int | None, retrain_id: str | None) -> None:
-        """Go on with a trial: both versions end at one event, and the log has the rest."""
-        try:
-            model, covered = self._loaded(version)
-        except (ConfigError, CorruptLogError, UnknownNameError) as error:
-            self._note(f"challenger {version}", error)
-            return
-        if (covered.log_id, covered.events) != (self._log_id, self.learnt):
-            gate = PredictiveGate(self._gate, ScoreGap(*score_range(self.model)), 0)
-            record = gate.record("inconclusive")
-            self._registry.settle(self.name, version, record, self._clock.now_us())
-            return
-        result = {
-            "success": True, "model_type": self.name, "retrain_type": "full", "state": "pending",
-            "retrain_id": retrain_id or new_id(), "version": version, "parent_version": parent,
-            "promoted": False, "agents": [],
-        }  # fmt: skip
-        self.covered = covered.offset
-        self._open(model, version, covered.time_us, result)
+        if self.trial is None and self.saved != self.learnt:
+            current = self.versions.current
+            version = self.versions.keep(self.model, self.covers(), current, None)
+            self.versions.promote(version, "saved")
+            self.saved = self.learnt
+        return self.versions.current
 
     # ---- failures --------------------------------------------------------------------
 
-    def _try(self, what: str, call: Callable[..., _Answer], *given: Any) -> _Answer | None:
-        try:
-            found = call(*given)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
-            self._note(what, error)
-            return None
-        self._in_a_row = 0
-        return found
+    def follower(self, model: OwnModel, offset: int, called: str = "") -> Follower:
+        """Return a model as one that follows the log; what it raises is counted here."""
+        return Follower(model, offset, self.note, called)
 
-    def _note(self, what: str, error: BaseException) -> None:
+    def note(self, what: str, error: BaseException) -> None:
+        """Count a failure, and show it."""
         self.failures += 1
-        self._in_a_row += 1
-        self.last_failure = f"{what}: {_said(error)}"
+        self.last_failure = f"{what}: {said(error)}"
         _log.warning("model %s: %s failed", self.name, what, exc_info=error)
-        if self._in_a_row >= _MOST_FAILURES and self.disabled is None:
-            self.disabled = (
-                f"switched off after {self._in_a_row} failures in a row, the last: "
-                f"{self.last_failure}; mend the model and register it again"
-            )
-            self._failed(f"model {self.name}", RuntimeError(self.disabled))
+
+    def _followers(self) -> list[Follower]:
+        trial = [] if self.trial is None else [self.trial.follower]
+        parent = [] if self.watch is None else [self.watch.parent]
+        return [self.serving, *trial, *parent]
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """Return an error in words, with its type."""
     return f"{type(error).__name__}: {error}"

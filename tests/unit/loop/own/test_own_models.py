@@ -172,7 +172,9 @@ def test_a_better_challenger_is_promoted_by_its_own_scores(tmp_path: Path) -> No
     assert challenger.gate.verdict == "promoted"
     assert challenger.gate.loss == "score"
     assert challenger.parent == parent.version == result.parent_version
-    assert updater.get_model(MINE).rate("a") < 0.2
+    promoted = updater.get_model(MINE)
+    assert promoted.rate("a") < 0.2
+    assert promoted.counts["a"][1] == 260  # each event since its refit once
     assert updater.rollback(MINE).version == parent.version
     back = updater.get_model(MINE)
     # What served before, and all that came since.
@@ -229,6 +231,7 @@ def test_a_restart_replays_what_is_missing(tmp_path: Path) -> None:
     updater.submit_many(_runs(2000, 60, 0.05))
     result = updater.trigger_retraining(MINE)
     updater.submit_many(_runs(3000, 3, 0.05))
+    assert updater.save()[MINE] == result.parent_version  # not while one is on trial
     monitor.close()
 
     monitor, updater = open_()
@@ -353,11 +356,14 @@ def test_a_full_retraining_of_the_fleet_retrains_it_too(tmp_path: Path) -> None:
             for event in _runs(start, 20, 0.95 if start < 1000 else 0.3):
                 updater.submit(event)
             monitor.circle.settle()
-        full = [r for r in monitor.get_retrainings() if r.retrain_type == "full" and r.automatic]
-        assert full
         updater.get_model(MINE)  # has learnt all that is in the log
+        monitor.flush()
+        full = [r for r in monitor.get_retrainings() if r.retrain_type == "full" and r.automatic]
+        asked = [r.reason for r in full if r.model_type != MINE]
+        assert asked
         made = [v for v in updater.versions(MINE) if v.retrain_type == "full"]
-        assert [v.reason for v in made] == [r.reason for r in full]
+        assert [v.reason for v in made] == asked
+        assert [r.reason for r in full if r.model_type == MINE] == asked
 
 
 def test_while_started_it_learns_in_a_thread_of_its_own(tmp_path: Path) -> None:
