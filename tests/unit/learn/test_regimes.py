@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from selfright.learn.choice import AgentSelection
+from selfright.learn.features import features_of
 from selfright.learn.samples import Samples
 from selfright.learn.settings import LearnSettings
 
@@ -39,7 +40,7 @@ def until(model, rng, rate, share):
 
 
 def test_a_fall_a_recovery_and_the_same_fall_again():
-    """Over 20 fleets: about thirty outcomes, about five, and fewer the second time."""
+    """Over 20 fleets: about twenty outcomes, about six, and fewer the second time."""
     first, back, second = [], [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -49,13 +50,13 @@ def test_a_fall_a_recovery_and_the_same_fall_again():
         back.append(until(model, rng, 0.9, 0.8))
         tell(model, rng, 0.9, 60)
         second.append(until(model, rng, 0.3, 0.1))
-    assert np.median(first) <= 40
-    assert np.median(back) <= 12
+    assert np.median(first) <= 30
+    assert np.median(back) <= 10
     assert np.median(second) < np.median(first)
 
 
 def test_a_steady_agent_starts_anew_seldom_and_is_believed_in_all_the_same():
-    """Once in 3,000 outcomes at most, on average; and .85 is never taken for less than .75."""
+    """Once in 80,000 outcomes at most; and .85 is never taken for less than .8."""
     restarts, believed = 0, []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -63,8 +64,21 @@ def test_a_steady_agent_starts_anew_seldom_and_is_believed_in_all_the_same():
         tell(model, rng, 0.85, 2000)
         restarts += model.regimes.parked("ada") is not None
         believed.append(model.mean_of(["ada"], ["math"])[0])
-    assert restarts <= 40 * 2000 / 3000
-    assert min(believed) > 0.75
+    assert restarts <= 1
+    assert min(believed) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_curve_that_a_line_misses_is_no_change(seed):
+    """Success is logistic in the size; from half-way on there are only large tasks."""
+    rng = np.random.default_rng(seed)
+    size = np.concatenate([rng.normal(size=3000), np.abs(rng.normal(size=1500))])
+    success = rng.random(len(size)) < 1.0 / (1.0 + np.exp(-1.0 - 2.0 * size))
+    model = AgentSelection(settings=LearnSettings.alone())
+    features = [features_of({"size": value}) for value in size.tolist()]
+    n = len(size)
+    model.update(Samples.of(["ada"] * n, ["math"] * n, success.astype(float), features=features))
+    assert model.regimes.parked("ada") is None
 
 
 def test_what_was_is_probed_as_long_as_it_would_be_better():
