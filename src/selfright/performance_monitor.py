@@ -37,7 +37,7 @@ from selfright.metrics.snapshot import PerformanceMetrics as PerformanceMetrics
 
 if TYPE_CHECKING:
     from selfright.events.door import Scorer
-    from selfright.loop.ports import Attachable
+    from selfright.loop.attachable import Attachable
 
 _DEFAULT_WINDOW_MINUTES = 60
 _NO_UPDATER = "no model updater is connected"

@@ -12,15 +12,16 @@ import logging
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from selfright.clock import monotonic_s
-from selfright.errors import BackpressureError, SelfrightError
+from selfright.errors import SelfrightError
 from selfright.events.batch import Intake
 from selfright.events.record import SettingsApplied
 from selfright.loop.drain import Drain
 from selfright.loop.effects import Append
 from selfright.loop.endings import ended, interrupted
+from selfright.loop.hand_over import hand_over
 from selfright.loop.inbox import Inbox
 from selfright.loop.keeper import Keeper, Kept
 from selfright.loop.perform import CUT_SHORT, Performer
@@ -29,7 +30,6 @@ from selfright.loop.serving import make_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
     from selfright.clock import Clock
     from selfright.config import Settings
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from selfright.log.writer import GroupCommitWriter
     from selfright.loop.effects import Effect
     from selfright.loop.fold import Fold
+    from selfright.loop.ports import Companion
     from selfright.retrain.job import Job
     from selfright.sinks.notifier import Notifier
 
@@ -46,22 +47,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("selfright")
 _ROWS_PER_READ: Final = 8192
-
-
-class Companion(Protocol):
-    """Something that follows the log beside the fold while the circle runs."""
-
-    def catch_up(self) -> None:
-        """Return when it has heard all that is in the log by now."""
-        ...
-
-    def start(self) -> None:
-        """Follow by itself from now on. Idempotent."""
-        ...
-
-    def stop(self, timeout_s: float) -> None:
-        """Follow no more; takes ``timeout_s`` seconds at most. Idempotent."""
-        ...
 
 
 FOLDS: Final = "folds the log"
@@ -174,7 +159,7 @@ class Circle:
     def pump(self) -> int:
         """Move what came in to the log, fold what is new in it; return rows folded."""
         with self.lock:
-            self._move()
+            hand_over(self.inbox, self.log, self._writer, self.clock, self._failed)
             return self._fold_new()
 
     # ---- life ------------------------------------------------------------------------
@@ -355,13 +340,13 @@ class Circle:
 
     def _abort_unfinished(self) -> None:
         """Record incremental retrainings that nobody runs any more as aborted."""
-        for request in interrupted(self.fold.trials, "incremental"):
+        for request in interrupted(self.fold.trials.unfinished(), "incremental"):
             self.act(ended(request, "aborted", CUT_SHORT, self.clock.now_us()))
 
     def _unfinished(self) -> list[Effect]:
         """Return what goes on with full retrainings that nobody makes."""
         trials, attempt = self.fold.trials, self.performer.attempt
-        requests = interrupted(trials, "full")
+        requests = interrupted(trials.unfinished(), "full")
         return [trials.effect(one) for one in requests if attempt(one.act_id) is None]
 
     def checkpoint(self) -> None:
@@ -381,29 +366,6 @@ class Circle:
             oldest_us = self.clock.now_us() - int(policy.retention_days * 86_400_000_000)
             self.log.retain(policy.retention_events, oldest_us)
         return folded
-
-    def _move(self) -> None:
-        """Hand what came in to the log, and wait until it is durable."""
-        waiting: list[Future[Receipt]] = []
-        while True:
-            intake = self.inbox.take()
-            if intake is None:
-                break
-            try:
-                if self._writer is None:
-                    self.log.append(intake, self.clock.now_us())
-                else:
-                    waiting.append(self._writer.submit(intake))
-            except BackpressureError:
-                self.inbox.dropped += len(intake)
-            except SelfrightError as error:
-                self.inbox.dropped += len(intake)
-                self._failed("log", error)
-        for future in waiting:
-            try:
-                future.result()
-            except SelfrightError as error:
-                self._failed("log", error)
 
     def _fold_new(self) -> int:
         before = self.fold.applied

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Literal
 from selfright.events.record import RetrainFinished
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from selfright.events.record import RetrainRequested
-    from selfright.loop.trials import Trials
 
 _log = logging.getLogger("selfright")
 
 
-def interrupted(trials: Trials, mode: Literal["incremental", "full"]) -> list[RetrainRequested]:
-    """Return requests without a result, where nobody works on any of them."""
-    found = [request for request in trials.unfinished() if request.mode == mode]
+def interrupted(
+    unfinished: Iterable[RetrainRequested], mode: Literal["incremental", "full"]
+) -> list[RetrainRequested]:
+    """Return those of a mode among requests without a result that nobody works on, and say so."""
+    found = [request for request in unfinished if request.mode == mode]
     for request in found:
         then = "going on with it" if mode == "full" else "recorded as aborted"
         _log.warning("retraining %s was interrupted; %s", request.act_id, then)

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from selfright.learn.model import Model
     from selfright.learn.model_type import ModelType
-    from selfright.learn.strategy import UpdateStrategy
-    from selfright.loop.control import Circle
-    from selfright.retrain.registry import ModelRegistry
 
 
 class ModelSource(Protocol):
@@ -20,19 +17,17 @@ class ModelSource(Protocol):
         ...
 
 
-class Attachable(Protocol):
-    """A face that can join a monitor's circle instead of having one of its own."""
+class Companion(Protocol):
+    """Something that follows the log beside the fold while the circle runs."""
 
-    @property
-    def registry(self) -> ModelRegistry:
-        """Where its versions are kept."""
+    def catch_up(self) -> None:
+        """Return when it has heard all that is in the log by now."""
         ...
 
-    @property
-    def strategy(self) -> UpdateStrategy:
-        """How its models forget."""
+    def start(self) -> None:
+        """Follow by itself from now on. Idempotent."""
         ...
 
-    def attach(self, circle: Circle) -> None:
-        """Join. Raises ``ConfigError`` if it has joined one, or has started its own."""
+    def stop(self, timeout_s: float) -> None:
+        """Follow no more; takes ``timeout_s`` seconds at most. Idempotent."""
         ...
