@@ -8,7 +8,6 @@ replacement; only what was tried is seen. Run it with ``--seeds 3`` for a quicke
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks.decisions import real_data
 from selfright import PerformanceMonitor, RealTimeModelUpdater
 from selfright.config import Settings, with_values
 from selfright.sources.matrix import load_matrix
@@ -108,7 +108,7 @@ def main() -> None:
     """Print one line per way to choose and value of a success."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--data", default=os.environ.get("SELFRIGHT_SHARED_DATA", "../shared/data"))
+    parser.add_argument("--data", default=real_data.folder())
     asked = parser.parse_args()
     matrix = load_matrix(Path(asked.data) / FILE)
     for value_usd in VALUES_USD:

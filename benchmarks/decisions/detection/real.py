@@ -6,22 +6,20 @@ right answers fell from .84 to .50 between March and June 2023.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from benchmarks.decisions import real_data
 from benchmarks.decisions.detection import acting, ours, peers, streams
 from benchmarks.decisions.table import Cell, Effort, Section, bounded, delay
 
 _FILE: Final = "llmdrift.parquet"
-_CHECKOUT: Final = Path(__file__).resolve().parents[3]
 
 
 def real(effort: Effort) -> list[Section]:
     """Alerts, false alerts and full retrainings on the real answers."""
-    folder = Path(os.environ.get("SELFRIGHT_SHARED_DATA") or _CHECKOUT.parent / "shared" / "data")
+    missing = real_data.absent(_FILE)
     seeds = effort(50, 4)
     section = Section(
         "real",
@@ -30,15 +28,14 @@ def real(effort: Effort) -> list[Section]:
         "drawn anew within each version. Outcomes from the new version to the alert.",
         ["median delay", "false alerts before", "exactly one full retraining"],
     )
-    if not (folder / _FILE).exists():
-        section.note(
-            f"Left out: no {_FILE} where SELFRIGHT_SHARED_DATA says, nor in ../shared/data."
-        )
+    if missing is not None:
+        section.note(f"Left out: {missing}.")
         return [section]
     import duckdb
 
     rows = duckdb.sql(
-        f"select agent_version, reward from '{folder / _FILE}' where task_type = 'prime' "
+        f"select agent_version, reward from '{real_data.file(_FILE)}' "
+        "where task_type = 'prime' "
         "and agent_name = 'gpt-4' order by agent_version, time_index"
     ).fetchall()
     old = np.array([reward for version, reward in rows if version == rows[0][0]], dtype=float)

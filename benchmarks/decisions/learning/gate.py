@@ -4,14 +4,13 @@ Every fleet is drawn anew: success rates, how much an agent fell, how long what 
 of it had been learnt. Both models are the real ones, behind the real gate; only the log and
 the threads around them are left out.
 
-``python -m benchmarks.decisions.learning.gate [--quick] [--write]``; half an hour. Exit code 1 if
-a target is missed.
+``python -m benchmarks.decisions.learning.gate [--quick] [--write]``; some five minutes. Exit
+code 1 if a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 import selfright
+from benchmarks.decisions import real_data
 from benchmarks.decisions.table import Cell, Effort, Section
 from selfright.events.record import Decision, RetrainFinished
 from selfright.learn.feed import Rewarded
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from selfright.learn.model import Model
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "benchmarks" / "gate.md"
+_CLICKS: Final = "obd_men.parquet"
 _SELECTION: Final = ModelType.AGENT_SELECTION
 _MATURED: Final = 300  # affected outcomes that have come in when the gate is asked
 _CLEAR: Final = 0.2  # nats per affected outcome: clearly better
@@ -328,15 +329,15 @@ def _off_policy(effort: Effort) -> Section:
         "(Open Bandit Dataset, men; 10,000 decisions each).",
         ["estimate", "interval", "SNIPS", "effective events", "true value"],
     )
-    path = Path(os.environ.get("SELFRIGHT_SHARED_DATA") or _beside()) / "obd_men.parquet"
-    if not path.exists():
-        section.note(f"no {path.name} here; set SELFRIGHT_SHARED_DATA to the folder that has it")
+    missing = real_data.absent(_CLICKS)
+    if missing is not None:
+        section.note(missing)
         return section
     import pyarrow.parquet as pq
 
     columns = ["behavior_policy", "propensity_score", "reward"]
     logs = {"bts": ValueEstimate(), "random": ValueEstimate()}
-    for row in pq.read_table(path, columns=columns).to_pylist():
+    for row in pq.read_table(real_data.file(_CLICKS), columns=columns).to_pylist():
         logs[row["behavior_policy"]].update(row["reward"], row["propensity_score"], 1 / 34)
     found, truth = logs["bts"].estimate(), logs["random"].estimate().dr
     assert found.dr is not None
@@ -355,10 +356,6 @@ def _off_policy(effort: Effort) -> Section:
         ],
     )
     return section
-
-
-def _beside() -> Path:
-    return Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 # ---- made of -------------------------------------------------------------------------

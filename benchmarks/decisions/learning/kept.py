@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.decisions.learning.season import Job
 
 _HERE: Final = Path(__file__).parent
+_LEARN: Final = Path(selfright.__file__).parent / "learn"
 _PROBLEM: Final = ("problems.py", "scenarios.py", "play.py")
 _PLAYERS: Final = ("policies.py", "peers.py")
 
@@ -66,14 +67,10 @@ def _code(who: str) -> str:
     files = [_HERE / name for name in _PROBLEM]
     library = ROSTER[who].library
     if who == ours.NAME:
-        files += [_HERE / "ours.py", *sorted((_package() / "learn").rglob("*.py"))]
+        files += [_HERE / "ours.py", *sorted(_LEARN.rglob("*.py"))]
     else:
         files += [_HERE / name for name in _PLAYERS]
     print_of = blake2b(str(library and peers.version(library)).encode(), digest_size=8)
     for file in files:
         print_of.update(file.read_bytes())
     return print_of.hexdigest()
-
-
-def _package() -> Path:
-    return Path(selfright.__file__).parent

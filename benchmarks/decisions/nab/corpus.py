@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
-_CHECKOUT: Final = Path(__file__).resolve().parents[3]
+from benchmarks.decisions import real_data
+
 _FILES: Final = ("nab_series.parquet", "nab_windows.parquet")
 
 
@@ -23,27 +22,16 @@ class Series(NamedTuple):
     probation: int
 
 
-def folder() -> Path:
-    """Return where the data should be."""
-    return Path(os.environ.get("SELFRIGHT_SHARED_DATA") or _CHECKOUT.parent / "shared" / "data")
-
-
 def absent() -> str | None:
     """Return what to say if the data is not there; None if it is."""
-    missing = [name for name in _FILES if not (folder() / name).exists()]
-    if not missing:
-        return None
-    return (
-        f"no {' and '.join(missing)} in {folder()}; "
-        "set SELFRIGHT_SHARED_DATA to the folder that has the data"
-    )
+    return real_data.absent(*_FILES)
 
 
 def corpus() -> list[Series]:
     """Return all series, in the order of their names."""
     import duckdb
 
-    series, windows = (folder() / name for name in _FILES)
+    series, windows = (real_data.file(name) for name in _FILES)
     rows = duckdb.sql(
         f"select series, list(value order by time_index) as value, "
         f"list(epoch_us(timestamp) order by time_index) as at from '{series}' group by series"
