@@ -82,7 +82,7 @@ def test_a_curve_that_a_line_misses_is_no_change(seed):
 
 
 def test_what_was_is_probed_as_long_as_it_would_be_better():
-    """A share of .02, whatever the outcomes; more while they speak for it."""
+    """A share of .015 at least, whatever the outcomes; more while they speak for it."""
     rng = np.random.default_rng(3)
     model = fleet(rng)
     tell(model, rng, 0.1, 300)
